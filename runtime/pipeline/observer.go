@@ -1,0 +1,34 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Outcome is what became of one attempt.
+type Outcome struct {
+	// Function is empty where no function accepts the record's type, or where the record could not be decoded.
+	Function string
+	Group    string
+	Record   *Record
+	// Event is the zero Event when the record could not be decoded. It is valid until Observe returns.
+	Event event.Event
+	// Emitted are the events that were published.
+	Emitted []event.Event
+	Verdict function.Verdict
+	// Attempt counts from 1; 0 where no handler was called.
+	Attempt int
+	Err     error
+	// After is when the next attempt is due, for Retry and Broken.
+	After time.Duration
+	// Took is the time from the start of the attempt to its outcome, the publishing of events included.
+	Took time.Duration
+}
+
+// Observer is told of each outcome. Observe is called from many goroutines and must not block.
+type Observer interface {
+	Observe(o *Outcome)
+}

@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
+)
+
+// Record is a Kafka record, free of any vendor's type. A door makes one from what it received.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Timestamp time.Time
+	kafkabinding.Message
+}
+
+// String names the record as errors and logs do: "order-events/2@1234".
+func (r *Record) String() string {
+	return fmt.Sprintf("%s/%d@%d", r.Topic, r.Partition, r.Offset)
+}
+
+// Size is the number of bytes that the record's key, value and headers hold.
+func (r *Record) Size() int {
+	n := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return n
+}
+
+// Detach copies the record's bytes out of the fetch buffer that they alias, so that a record that waits does not hold a
+// whole fetch response in memory.
+func (r *Record) Detach() {
+	r.Key, r.Value = bytes.Clone(r.Key), bytes.Clone(r.Value)
+	headers := make([]kafkabinding.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = kafkabinding.Header{Key: bytes.Clone(h.Key), Value: bytes.Clone(h.Value)}
+	}
+	r.Headers = headers
+}
+
+// Output is an event on its way to a topic.
+type Output struct {
+	Topic string
+	Event event.Event
+}
+
+// Failure is why a record becomes a dead letter.
+type Failure struct {
+	Record *Record
+	// EventID is the id of the record's event, empty when it could not be decoded.
+	EventID string
+	// Function and Group are who gave up.
+	Function string
+	Group    string
+	// Err is the last failure, Class its kind (function.ClassSchema and so on).
+	Err   error
+	Class string
+	// Attempts is how often the handler was called: 0 for a record that was never handed over.
+	Attempts    int
+	First, Last time.Time
+	// Stack is where the handler panicked, if it did.
+	Stack []byte
+}
