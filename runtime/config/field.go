@@ -1,0 +1,272 @@
+package config
+
+import (
+	"context"
+	"encoding"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+// structure is a target taken apart: its fields in their order, and the structs that validate themselves, inner first.
+type structure struct {
+	fields     []*field
+	validators []validator
+}
+
+// field is a struct field that a variable fills.
+type field struct {
+	// path is the field as programmers know it: "kafkaclient.Config.Brokers".
+	path     string
+	value    reflect.Value
+	kind     kind
+	variable string
+	// tag is the env tag with the prefix of the structs around it.
+	tag      string
+	fallback string
+	required bool
+	limits   limits
+	doc      string
+}
+
+type kind int
+
+const (
+	text kind = iota
+	list
+	boolean
+	integer
+	decimal
+	duration
+	secret
+	decoded
+)
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	secretType   = reflect.TypeFor[Secret]()
+	decoderType  = reflect.TypeFor[encoding.TextUnmarshaler]()
+
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
+
+// inspect takes target apart. It panics when target is no pointer to a struct, or a tag is malformed.
+func inspect(target any) *structure {
+	v := reflect.ValueOf(target)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+		panic(fmt.Sprintf("config: a target must be a pointer to a struct, not %T", target))
+	}
+	s := &structure{}
+	s.add(v.Elem(), v.Elem().Type().String(), "")
+	return s
+}
+
+func (s *structure) add(v reflect.Value, path, prefix string) {
+	for sf, fv := range v.Fields() {
+		fieldPath := path + "." + sf.Name
+		tag, tagged := sf.Tag.Lookup("env")
+		if nested := sf.Type.Kind() == reflect.Struct && !isDecoder(sf.Type); nested && (sf.IsExported() || sf.Anonymous) {
+			s.add(fv, fieldPath, prefix+prefixOf(fieldPath, tag))
+			continue
+		}
+		if !tagged {
+			continue
+		}
+		if !sf.IsExported() {
+			panic("config: " + fieldPath + " has an env tag and is not exported")
+		}
+		s.fields = append(s.fields, newField(fieldPath, fv, sf.Tag, prefix))
+	}
+	if !v.CanInterface() {
+		return // an embedded struct of an unexported type: its exported fields count, its methods are promoted
+	}
+	if validates, ok := v.Addr().Interface().(validator); ok {
+		s.validators = append(s.validators, validates)
+	}
+}
+
+// prefixOf returns the prefix that the tag of a nested struct gives to its variables.
+func prefixOf(path, tag string) string {
+	name, options, _ := strings.Cut(tag, ",")
+	prefix, ok := strings.CutPrefix(strings.TrimSpace(options), "prefix=")
+	if tag != "" && (!ok || strings.TrimSpace(name) != "") {
+		panic(fmt.Sprintf("config: %s is a struct: its tag may only be env:\", prefix=…\", not env:%q", path, tag))
+	}
+	return prefix
+}
+
+func newField(path string, v reflect.Value, tag reflect.StructTag, prefix string) *field {
+	f := &field{path: path, value: v, doc: tag.Get("doc")}
+	f.kind = f.kindOf(v.Type())
+	f.parse(tag.Get("env"), prefix)
+	f.limits = f.newLimits(tag)
+	f.checkFallback()
+	return f
+}
+
+func (f *field) kindOf(t reflect.Type) kind {
+	switch {
+	case t == secretType:
+		return secret
+	case t == durationType:
+		return duration
+	case isDecoder(t):
+		return decoded
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return text
+	case reflect.Bool:
+		return boolean
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return integer
+	case reflect.Float32, reflect.Float64:
+		return decimal
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.String && !isDecoder(t.Elem()) {
+			return list
+		}
+	}
+	panic(fmt.Sprintf("config: %s is a %s, which no variable can fill", f.path, t))
+}
+
+func isDecoder(t reflect.Type) bool { return reflect.PointerTo(t).Implements(decoderType) }
+
+// parse reads the env tag. go-envconfig reads it too; what is checked here is what Describe shows and what
+// go-envconfig would report as if it were a mistake of the environment.
+func (f *field) parse(tag, prefix string) {
+	name, options, _ := strings.Cut(tag, ",")
+	name = strings.TrimSpace(name)
+	if !variableName.MatchString(name) {
+		panic(fmt.Sprintf("config: the env tag of %s names no variable but %q", f.path, name))
+	}
+	f.variable, f.tag = prefix+name, prefix+strings.TrimSpace(tag)
+	for options != "" {
+		if fallback, ok := strings.CutPrefix(strings.TrimLeft(options, " "), "default="); ok {
+			f.fallback = fallback
+			break
+		}
+		var option string
+		option, options, _ = strings.Cut(options, ",")
+		if strings.TrimSpace(option) != "required" {
+			panic(fmt.Sprintf("config: the env tag of %s has the unknown option %q", f.path, option))
+		}
+		f.required = true
+	}
+	if f.fallback != "" && (f.required || f.kind == secret) {
+		panic("config: " + f.path + " is required or secret and can have no default")
+	}
+}
+
+// checkFallback panics when the default of the tag is not what the other tags ask for. A default that refers to another
+// variable is only known when that is read.
+func (f *field) checkFallback() {
+	if f.fallback == "" || strings.Contains(f.fallback, "$") {
+		return
+	}
+	unset := func(string) (string, bool) { return "", false }
+	if v, err := f.decode(unset); err != nil || !f.allows(v) {
+		panic(fmt.Sprintf("config: the default of %s must be %s", f.path, f.requirement()))
+	}
+}
+
+// load fills the field from its variable and returns what is wrong with that, if anything is.
+func (f *field) load(lookup func(string) (string, bool)) *Problem {
+	raw, set, problem := f.read(lookup)
+	if problem != nil {
+		return problem
+	}
+	if !set {
+		return f.loadFallback(lookup)
+	}
+	if f.required && raw == "" {
+		return f.problem("is empty, must be ")
+	}
+	v, err := f.decode(func(string) (string, bool) { return raw, true })
+	if err != nil {
+		// The error is not told: it quotes the value.
+		f.loadFallback(lookup)
+		return f.problem("must be ")
+	}
+	f.value.Set(v)
+	if !f.allows(v) {
+		return f.problem("must be ")
+	}
+	return nil
+}
+
+// loadFallback fills the field as it is to be when its variable is unset.
+func (f *field) loadFallback(lookup func(string) (string, bool)) *Problem {
+	switch {
+	case f.required:
+		return f.problem("is not set, must be ")
+	case f.fallback == "" || !f.value.IsZero():
+		return nil
+	}
+	v, err := f.decode(func(name string) (string, bool) {
+		if name == f.variable {
+			return "", false
+		}
+		return lookup(name)
+	})
+	if err != nil || !f.allows(v) {
+		return f.problem("has a default that refers to another variable, must be ")
+	}
+	f.value.Set(v)
+	return nil
+}
+
+func (f *field) problem(start string) *Problem {
+	return &Problem{Variable: f.variable, What: start + f.requirement()}
+}
+
+// read returns the text of the variable and whether it counts as set.
+func (f *field) read(lookup func(string) (string, bool)) (raw string, set bool, problem *Problem) {
+	raw, set = lookup(f.variable)
+	switch f.kind {
+	case text, list:
+		return raw, set, nil
+	case secret:
+		if raw == "" {
+			return f.readFile(lookup)
+		}
+		return raw, true, nil
+	case boolean, integer, decimal, duration, decoded:
+		raw = strings.TrimSpace(raw)
+	}
+	return raw, raw != "", nil
+}
+
+func (f *field) readFile(lookup func(string) (string, bool)) (content string, set bool, problem *Problem) {
+	name := f.variable + "_FILE"
+	path, _ := lookup(name)
+	if path == "" {
+		return "", false, nil
+	}
+	content, err := readSecret(path)
+	if err != nil {
+		return "", false, &Problem{Variable: name, What: err.Error()}
+	}
+	return content, true, nil
+}
+
+// decode has go-envconfig fill a struct that has this one field: given the whole struct it would stop at the first
+// problem.
+func (f *field) decode(lookup envconfig.LookuperFunc) (reflect.Value, error) {
+	return decode(f.value.Type(), f.tag, lookup)
+}
+
+func decode(t reflect.Type, tag string, lookup envconfig.LookuperFunc) (reflect.Value, error) {
+	one := reflect.New(reflect.StructOf([]reflect.StructField{{
+		Name: "Field",
+		Type: t,
+		Tag:  reflect.StructTag(fmt.Sprintf("env:%q", tag)),
+	}}))
+	err := envconfig.ProcessWith(context.Background(), &envconfig.Config{Target: one.Interface(), Lookuper: lookup})
+	return one.Elem().Field(0), err
+}
