@@ -1,0 +1,218 @@
+package kafkabinding
+
+import (
+	"bytes"
+	"mime"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cloudevents/sdk-go/v2/types"
+)
+
+// attribute is one of the attributes that the specification defines, or an extension.
+type attribute int
+
+const (
+	none attribute = iota // no part of the event
+	specVersion
+	id
+	source
+	eventType
+	subject
+	eventTime
+	dataSchema
+	dataContentType
+	coreAttributes // how many there are, none included
+	extension
+)
+
+var attributeNames = [coreAttributes]string{
+	specVersion:     "specversion",
+	id:              "id",
+	source:          "source",
+	eventType:       "type",
+	subject:         "subject",
+	eventTime:       "time",
+	dataSchema:      "dataschema",
+	dataContentType: "datacontenttype",
+}
+
+const (
+	prefix            = "ce_"
+	contentTypeHeader = "content-type"
+	version           = "1.0"
+)
+
+// attributeOfHeader returns the attribute that a header carries.
+func attributeOfHeader(key []byte) attribute {
+	switch string(key) {
+	case "ce_specversion":
+		return specVersion
+	case "ce_id":
+		return id
+	case "ce_source":
+		return source
+	case "ce_type":
+		return eventType
+	case "ce_subject":
+		return subject
+	case "ce_time":
+		return eventTime
+	case "ce_dataschema":
+		return dataSchema
+	case contentTypeHeader:
+		return dataContentType
+	}
+	if len(key) >= len(prefix) && string(key[:len(prefix)]) == prefix {
+		return extension
+	}
+	return none
+}
+
+// attributeOfMember returns the attribute that a member of the JSON format's object carries.
+func attributeOfMember(name []byte) attribute {
+	for a := specVersion; a < coreAttributes; a++ {
+		if string(name) == attributeNames[a] {
+			return a
+		}
+	}
+	return extension
+}
+
+// headerOf returns the header that carries an attribute in binary mode.
+func headerOf(name string) string {
+	if name == attributeNames[dataContentType] {
+		return contentTypeHeader
+	}
+	return prefix + name
+}
+
+// The caches of what repeats from event to event.
+var (
+	sources      = cache[types.URIRef]{parse: parseSource}
+	dataSchemas  = cache[types.URI]{parse: parseDataSchema}
+	eventTypes   = cache[struct{}]{parse: parseEventType}
+	contentTypes = cache[contentType]{parse: parseContentType}
+	names        = cache[struct{}]{parse: parseName}
+)
+
+func parseSource(text string) (types.URIRef, string) {
+	if reason := checkRequired(text); reason != "" {
+		return types.URIRef{}, reason
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return types.URIRef{}, reasonURIRef
+	}
+	if blank(u.String()) { // "#" is
+		return types.URIRef{}, reasonEmpty
+	}
+	return types.URIRef{URL: *u}, ""
+}
+
+func parseDataSchema(text string) (types.URI, string) {
+	if reason := checkRequired(text); reason != "" {
+		return types.URI{}, reason
+	}
+	u, err := url.Parse(text)
+	if err != nil || !u.IsAbs() {
+		return types.URI{}, reasonURI
+	}
+	return types.URI{URL: *u}, ""
+}
+
+// contentType is what the JSON format has to know about a media type.
+type contentType struct {
+	json bool // it declares JSON: */json or */*+json
+}
+
+func parseContentType(text string) (contentType, string) {
+	if reason := checkRequired(text); reason != "" {
+		return contentType{}, reason
+	}
+	media, _, err := mime.ParseMediaType(text)
+	if err != nil {
+		return contentType{}, reasonMedia
+	}
+	return contentType{json: strings.HasSuffix(media, "/json") || strings.HasSuffix(media, "+json")}, ""
+}
+
+func parseEventType(text string) (struct{}, string) { return struct{}{}, checkRequired(text) }
+
+func parseName(name string) (struct{}, string) { return struct{}{}, checkName(name) }
+
+// checkName says what is wrong with the name of an extension.
+func checkName(name string) (reason string) {
+	for i := range len(name) {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return reasonName
+		}
+	}
+	switch {
+	case name == "":
+		return reasonName
+	case name == "data", attributeOfMember([]byte(name)) != extension:
+		return reasonReserved
+	}
+	return ""
+}
+
+// checkRequired says what is wrong with a string that must not be empty. White space alone is empty, as for
+// [event.Event.Validate].
+func checkRequired(text string) (reason string) {
+	if blank(text) {
+		return reasonEmpty
+	}
+	return checkText(text)
+}
+
+func blank(text string) bool {
+	return text == "" || (text[0] <= ' ' || text[0] >= utf8.RuneSelf) && strings.TrimSpace(text) == ""
+}
+
+// checkText says whether text holds something else than the specification's String may: Unicode without control
+// characters and noncharacters.
+func checkText(text string) (reason string) {
+	if printable(text) {
+		return ""
+	}
+	for _, r := range text {
+		if r < ' ' || r >= 0x7f && r <= 0x9f || r&0xfffe == 0xfffe || r >= 0xfdd0 && r <= 0xfdef {
+			return reasonText
+		}
+	}
+	if !utf8.ValidString(text) {
+		return reasonText
+	}
+	return ""
+}
+
+// printable tells whether text is printable ASCII. It looks at eight bytes at a time.
+func printable(text string) bool {
+	const (
+		ones = 0x0101010101010101
+		high = 0x80 * ones
+	)
+	for ; len(text) >= 8; text = text[8:] {
+		x := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+		// A byte's high bit is set by the subtraction for control characters, by the addition for 0x7f, by x itself
+		// beyond ASCII. A borrow or a carry reaches the next byte only from a byte that has set its bit.
+		if (x-' '*ones|x+ones|x)&high != 0 {
+			return false
+		}
+	}
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isStructured tells whether a content type announces a CloudEvents event format.
+func isStructured(contentType []byte) bool {
+	const media = "application/cloudevents"
+	return len(contentType) >= len(media) && bytes.EqualFold(contentType[:len(media)], []byte(media))
+}
