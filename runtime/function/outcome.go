@@ -135,3 +135,12 @@ func VerdictOf(err error) Verdict {
 		return Retry
 	}
 }
+
+// PanicError is what a handler's panic becomes. It counts as a failed attempt.
+type PanicError struct {
+	Value any
+	// Stack is the goroutine's stack, at most 4 KiB.
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
