@@ -1,0 +1,90 @@
+# What people do with this repository. `make` alone lists it. Everything but test-kafka, test-clients, bench and lint
+# needs Go and nothing else.
+
+GOLANGCI_LINT := bin/golangci-lint-v2.15.0
+FUNCTIONS     := $(wildcard functions/*/bootstrap)
+# The processor that the functions' binaries are for: amd64 or arm64.
+ARCH          ?= $(shell go env GOARCH)
+# More arguments for `millrace dev`: make run ARGS='--data .data'
+ARGS          ?=
+
+# The race detector needs a C compiler; without one Go turns cgo off by itself.
+RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+GO_TEST := go test $(RACE) -shuffle=on -count=1 -timeout 15m
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: bin/millrace ## Run everything on this machine: Kafka, all functions, sample orders
+	bin/millrace dev --demo $(ARGS)
+
+.PHONY: test
+test: ## Run the tests that need nothing but Go
+	$(GO_TEST) ./...
+
+# Prints a package that has a test which asks runtimetest for a broker.
+USES_KAFKA := {{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "$(shell go list -m)/runtime/runtimetest"}}{{$$p}}{{end}}{{end}}
+USES_KAFKA += $(subst .TestImports,.XTestImports,$(USES_KAFKA))
+
+.PHONY: test-kafka
+test-kafka: bin/apachekafka ## Run the tests that use a broker against Apache Kafka (Java 17, Maven)
+	packages=$$(go list -f '$(USES_KAFKA)' ./...) && bin/apachekafka -- $(GO_TEST) $$packages
+
+# -v, for a test without its client is skipped, and the reason should be seen.
+.PHONY: test-clients
+test-clients: ## Drive millrace by kcat and kafkajs (kcat, Node 18)
+	@if command -v npm >/dev/null; then npm ci --prefix localdev/foreign --no-audit --no-fund; fi
+	MILLRACE_TEST_CLIENTS=1 go test -v -count=1 -timeout 10m ./localdev/foreign
+
+.PHONY: bench
+bench: ## Measure against raw sarama, the CloudEvents SDK and Watermill
+	go -C runtime/bench run .
+
+.PHONY: build
+build: bin/millrace $(FUNCTIONS:%=bin/%) ## Build the command and each function (linux, static, ARCH=arm64 for Graviton)
+
+.PHONY: generate
+generate: ## Write the files that follow from the code
+	go generate ./...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Look for mistakes and strange style
+	@unformatted=$$(git ls-files -co --exclude-standard -- '*.go' | xargs gofmt -l) && \
+		if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
+	go vet ./...
+	$(GOLANGCI_LINT) run
+
+.PHONY: verify
+verify: ## Check that generated files, modules and imports are as they should be
+	@before=$$($(STATE)) && $(MAKE) --no-print-directory generate && after=$$($(STATE)) && \
+		if [ "$$before" != "$$after" ]; then \
+			echo "generated files were out of date; commit what make generate changed:"; git status --short; exit 1; fi
+	go mod tidy -diff
+	go mod verify
+	go test -count=1 ./infra/...
+
+# What the work tree holds that the last commit does not, as one checksum.
+STATE = { git diff HEAD; git ls-files -o --exclude-standard -z | xargs -0 cat; } | cksum
+
+.PHONY: clean
+clean: ## Remove what the other targets built
+	rm -rf bin dist localdev/foreign/node_modules
+
+# Go knows best whether something has to be built again.
+.PHONY: FORCE
+bin/millrace: FORCE
+	go build -o $@ ./localdev/millrace
+
+bin/apachekafka: FORCE
+	go build -o $@ ./runtime/runtimetest/apachekafka
+
+bin/functions/%/bootstrap: FORCE
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
+
+$(GOLANGCI_LINT):
+	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(@:bin/golangci-lint-%=%)
+	mv bin/golangci-lint $@
