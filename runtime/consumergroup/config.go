@@ -1,0 +1,54 @@
+package consumergroup
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/runtime/kafkaclient"
+)
+
+// Config is how a consumer group runs, from the environment.
+type Config struct {
+	Workers        int           `env:"WORKERS, default=256" min:"1" max:"100000" doc:"Handlers that run at once in this process, for each consumer group."`
+	WindowRecords  int           `env:"WINDOW_RECORDS, default=16384" min:"1" max:"1000000" doc:"Unfinished records of a partition beyond which fetching from it pauses."`
+	WindowBytes    int64         `env:"WINDOW_BYTES, default=16777216" min:"1" max:"4294967296" doc:"Bytes of unfinished records of a partition beyond which fetching from it pauses."`
+	DrainTimeout   time.Duration `env:"DRAIN_TIMEOUT, default=20s" min:"0s" max:"10m" doc:"How long running handlers may go on when the process stops or a partition is taken away."`
+	CommitInterval time.Duration `env:"COMMIT_INTERVAL, default=1s" min:"10ms" max:"1m" doc:"How often finished offsets are committed."`
+	SessionTimeout time.Duration `env:"KAFKA_SESSION_TIMEOUT, default=30s" min:"6s" max:"30m" doc:"How long a member may be silent before the group goes on without it."`
+	Heartbeat      time.Duration `env:"KAFKA_HEARTBEAT_INTERVAL, default=3s" min:"100ms" max:"5m" doc:"How often a member says that it lives."`
+	Rebalance      time.Duration `env:"KAFKA_REBALANCE_TIMEOUT, default=60s" min:"1s" max:"30m" doc:"How long members may take to let partitions go; longer than DRAIN_TIMEOUT."`
+	Start          string        `env:"KAFKA_START, default=oldest" oneof:"oldest|newest" doc:"Where a group without commits begins to read."`
+}
+
+// Validate reports bounds that hold between fields.
+func (c *Config) Validate() error {
+	switch {
+	case c.Rebalance <= c.DrainTimeout:
+		return fmt.Errorf("DRAIN_TIMEOUT must be shorter than KAFKA_REBALANCE_TIMEOUT (%s)", c.Rebalance)
+	case c.SessionTimeout < 2*c.Heartbeat:
+		return fmt.Errorf("KAFKA_HEARTBEAT_INTERVAL must be at most half of KAFKA_SESSION_TIMEOUT (%s)", c.SessionTimeout)
+	}
+	return nil
+}
+
+// sarama returns the client's settings for a member of group.
+func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Config, error) {
+	s, err := client.Sarama(group)
+	if err != nil {
+		return nil, err
+	}
+	s.Consumer.Return.Errors = true
+	s.Consumer.Offsets.AutoCommit.Enable = false
+	s.Consumer.Offsets.Initial = sarama.OffsetOldest
+	if c.Start == "newest" {
+		s.Consumer.Offsets.Initial = sarama.OffsetNewest
+	}
+	s.Consumer.Group.Session.Timeout = c.SessionTimeout
+	s.Consumer.Group.Heartbeat.Interval = c.Heartbeat
+	s.Consumer.Group.Rebalance.Timeout = c.Rebalance
+	// The strategy keeps state: each member needs its own.
+	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
+	return s, nil
+}

@@ -1,0 +1,154 @@
+// Package consumergroup is the door to Kafka: a member of a consumer group that hands records to a pipeline, in the order
+// of their keys, and commits what is finished.
+//
+// Its claims read as fast as records come and queue them in lanes; what is queued is bounded by pausing the partition,
+// never by letting the client wait. Offsets are committed behind the frontier, from a goroutine of their own.
+//
+// It imports runtime/pipeline, lanes, frontier and kafkaclient, and sarama.
+package consumergroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/runtime/kafkaclient"
+	"github.com/millrace/millrace/runtime/lanes"
+	"github.com/millrace/millrace/runtime/pipeline"
+)
+
+// Monitor is told how a member fares. Its methods are called from several goroutines and must not block.
+type Monitor interface {
+	// Joined and Left tell when the member takes part in its group, and when it no longer does.
+	Joined(group string)
+	Left(group string)
+	// Lag tells how many records of a partition lie between the frontier and its end.
+	Lag(group, topic string, partition int32, records int64)
+	// Released tells that the partition is no longer this member's.
+	Released(group, topic string, partition int32)
+}
+
+// Options of Run. The zero value is the default.
+type Options struct {
+	// Log takes what the operator should know. Default: slog.Default().
+	Log *slog.Logger
+	// Monitor is told how the member fares. Default: nobody.
+	Monitor Monitor
+}
+
+// restart is how long Run waits before it joins again after an error.
+var restart = pipeline.Backoff{First: 200 * time.Millisecond, Max: 10 * time.Second}
+
+// member is one member of a consumer group.
+type member struct {
+	config   Config
+	group    sarama.ConsumerGroup
+	pipeline *pipeline.Pipeline
+	pool     *lanes.Pool
+	log      *slog.Logger
+	monitor  Monitor
+}
+
+// Run takes part in the consumer group of p until ctx ends. Then it stops the intake, gives running handlers
+// Config.DrainTimeout, commits what is finished, leaves the group and returns nil.
+//
+// It returns an error only when it cannot start: no broker answers, or a topic does not exist. Whatever happens later
+// (brokers restart, the coordinator moves, the session times out) is logged and recovered from.
+func Run(ctx context.Context, client kafkaclient.Config, config Config, p *pipeline.Pipeline, o *Options) error {
+	if o == nil {
+		o = &Options{}
+	}
+	m := &member{config: config, pipeline: p, pool: lanes.NewPool(config.Workers), log: o.Log, monitor: o.Monitor}
+	if m.log == nil {
+		m.log = slog.Default()
+	}
+	m.log = m.log.With("consumer_group", p.Group())
+	if m.monitor == nil {
+		m.monitor = nobody{}
+	}
+	settings, err := config.sarama(&client, p.Group())
+	if err != nil {
+		return err
+	}
+	connection, err := connect(client, settings, p)
+	if err != nil {
+		return err
+	}
+	m.group, err = sarama.NewConsumerGroupFromClient(p.Group(), connection)
+	if err != nil {
+		return errors.Join(fmt.Errorf("consumer group %s: %w", p.Group(), err), connection.Close())
+	}
+	logged := m.logErrors()
+	m.consume(ctx)
+	err = errors.Join(m.group.Close(), connection.Close())
+	<-logged
+	if err != nil {
+		m.log.Warn("leaving the group did not go smoothly", "error", err)
+	}
+	return nil
+}
+
+// connect returns a client that has seen every topic of p.
+func connect(client kafkaclient.Config, settings *sarama.Config, p *pipeline.Pipeline) (sarama.Client, error) {
+	connection, err := client.Connect(settings)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range p.Topics() {
+		_, err := connection.Partitions(topic)
+		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			err = fmt.Errorf("topic %s does not exist on %v: create it, topics are never created by reading", topic, client.Brokers)
+		} else if err != nil {
+			err = fmt.Errorf("topic %s: %w", topic, kafkaclient.Explain(err, client.Brokers))
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("consumer group %s: %w", p.Group(), err), connection.Close())
+		}
+	}
+	return connection, nil
+}
+
+// consume joins the group again whenever a session ends, until ctx does.
+func (m *member) consume(ctx context.Context) {
+	for failures := 0; ctx.Err() == nil; {
+		err := m.group.Consume(ctx, m.pipeline.Topics(), &session{member: m})
+		if err == nil {
+			failures = 0
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		failures++
+		wait := restart.Delay(failures)
+		m.log.Warn("the session ended, joining again", "error", err, "after", wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// logErrors drains the member's errors: a failed commit is seen nowhere else. The channel it returns is closed when the
+// member is.
+func (m *member) logErrors() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for err := range m.group.Errors() {
+			m.log.Warn("consumer error", "error", err)
+		}
+	}()
+	return done
+}
+
+type nobody struct{}
+
+func (nobody) Joined(string)                    {}
+func (nobody) Left(string)                      {}
+func (nobody) Lag(string, string, int32, int64) {}
+func (nobody) Released(string, string, int32)   {}

@@ -1,0 +1,64 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Delivery is a record on its way through a function, with what its attempts have left behind. One goroutine at a time
+// works on it.
+type Delivery struct {
+	Record
+
+	// Event is the record's event during an attempt.
+	Event event.Event
+	// Emitted are the events that the attempt published.
+	Emitted []event.Event
+	// Attempts counts the calls of the handler, the one that runs included. An attempt that found a dependency
+	// unavailable is not counted.
+	Attempts int
+	// FirstFailure and LastFailure are the times of failed attempts, zero before the first.
+	FirstFailure, LastFailure time.Time
+
+	// waits counts how often in a row the record had to wait for a dependency.
+	waits int
+	// letter is the failure whose dead letter could not be written yet.
+	letter   *Failure
+	detached bool
+	// outcome is reused by each attempt, for it escapes to the observers.
+	outcome Outcome
+}
+
+// Park copies the delivery's bytes out of the fetch buffer, once, before it waits.
+func (d *Delivery) Park() {
+	if !d.detached {
+		d.Detach()
+		d.detached = true
+	}
+}
+
+// Handler runs one attempt: the function's handler, and the publishing of what it returned.
+type Handler func(ctx context.Context, d *Delivery) error
+
+// Middleware wraps a Handler.
+type Middleware func(next Handler) Handler
+
+// Sink publishes events. Send returns nil only when each of them is acknowledged by all in-sync replicas.
+type Sink interface {
+	Send(ctx context.Context, outputs ...Output) error
+}
+
+// DeadLetters keeps what cannot be handled. Write returns nil only when the dead letter is acknowledged.
+type DeadLetters interface {
+	Write(ctx context.Context, f Failure) error
+}
+
+// Function is a function that is ready to run.
+type Function struct {
+	Spec    function.Spec
+	Handler function.Handler
+}

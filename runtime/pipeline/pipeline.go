@@ -1,0 +1,266 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/cloudevents/schemas"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Pipeline takes the records of one consumer group through its functions: decode, route by type, run an attempt, judge
+// its error, write the dead letter. It is safe for concurrent use; it keeps no order, that is the lanes' work.
+type Pipeline struct {
+	group     string
+	routes    map[route]*step
+	orders    map[string]function.Order
+	dead      DeadLetters
+	observers []Observer
+	waits     Backoff
+	now       func() time.Time
+}
+
+// route is what a record is led by.
+type route struct{ topic, eventType string }
+
+// step is a function with its middleware around it.
+type step struct {
+	spec   function.Spec
+	handle Handler
+}
+
+// Options of a Pipeline. The zero value is the default.
+type Options struct {
+	// Middleware wraps each function's handler together with the publishing of its events, the first outermost.
+	// Default: none.
+	Middleware func(function.Spec) []Middleware
+	// Observers are told of each outcome.
+	Observers []Observer
+	// Waits is how long a record waits for a dependency that is unavailable, and for a dead letter topic that cannot be
+	// written. Default: 100 ms doubling to 5 s.
+	Waits Backoff
+}
+
+// New returns the pipeline of a consumer group. Two functions of a group must not accept the same type from the same
+// topic; each emitted type needs a topic, from Spec.Topics or cloudevents/schemas.
+func New(group string, functions []Function, sink Sink, dead DeadLetters, o *Options) (*Pipeline, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	p := &Pipeline{
+		group:     group,
+		routes:    map[route]*step{},
+		orders:    map[string]function.Order{},
+		dead:      dead,
+		observers: o.Observers,
+		waits:     o.Waits,
+		now:       time.Now,
+	}
+	if p.waits == (Backoff{}) {
+		p.waits = Backoff{First: 100 * time.Millisecond, Max: 5 * time.Second}
+	}
+	var problems []error
+	for _, f := range functions {
+		problems = append(problems, p.add(f, sink, o.Middleware))
+	}
+	return p, errors.Join(problems...)
+}
+
+func (p *Pipeline) add(f Function, sink Sink, middleware func(function.Spec) []Middleware) error {
+	spec, err := f.Spec.Complete()
+	if err != nil {
+		return err
+	}
+	topics, err := outputTopics(spec)
+	if err != nil {
+		return err
+	}
+	emit := emitter{spec: spec, topics: topics, sink: sink, now: p.now}
+	s := &step{spec: spec, handle: emit.around(f.Handler)}
+	if middleware != nil {
+		for _, m := range slices.Backward(middleware(spec)) {
+			s.handle = m(s.handle)
+		}
+	}
+	if order, ok := p.orders[spec.Topic]; !ok || stricter(spec.Order, order) {
+		p.orders[spec.Topic] = spec.Order
+	}
+	for _, t := range f.Handler.Types() {
+		r := route{spec.Topic, t}
+		if other, taken := p.routes[r]; taken {
+			return fmt.Errorf("functions %s and %s of group %s both accept type %s from topic %s: give one of them a group of its own",
+				other.spec.Name, spec.Name, p.group, t, spec.Topic)
+		}
+		p.routes[r] = s
+	}
+	return nil
+}
+
+// strictness orders the orders: the strictest of a topic's functions holds for all of them.
+var strictness = map[function.Order]int{function.Unordered: 0, function.ByKey: 1, function.ByPartition: 2}
+
+func stricter(a, b function.Order) bool { return strictness[a] > strictness[b] }
+
+// outputTopics finds the topic of each type that the function emits.
+func outputTopics(spec function.Spec) (map[string]string, error) {
+	topics := map[string]string{}
+	for _, t := range spec.Emits {
+		if topic, ok := spec.Topics[t]; ok {
+			topics[t] = topic
+		} else if known, ok := schemas.Lookup(t); ok {
+			topics[t] = known.Topic
+		} else {
+			return nil, fmt.Errorf("function %s emits type %s, which has no topic: name one in Spec.Topics", spec.Name, t)
+		}
+	}
+	return topics, nil
+}
+
+// Group returns the consumer group.
+func (p *Pipeline) Group() string { return p.group }
+
+// Topics returns the topics that the group reads, sorted.
+func (p *Pipeline) Topics() []string { return slices.Sorted(maps.Keys(p.orders)) }
+
+// Order returns the order in which records of a topic must be handled: the strictest of its functions'.
+func (p *Pipeline) Order(topic string) function.Order { return p.orders[topic] }
+
+// Handle runs one attempt on d. It returns whether the record is finished, so that its offset may be committed: its
+// handler succeeded and every event it returned is acknowledged, or its dead letter is, or it was dropped. If it is not
+// finished, Handle must be called again for it, no sooner than after again, or the record be left for the next owner.
+//
+// When ctx ends, a running attempt is given up and not counted.
+func (p *Pipeline) Handle(ctx context.Context, d *Delivery) (again time.Duration, finished bool) {
+	o := &d.outcome
+	*o = Outcome{Group: p.group, Record: &d.Record}
+	if d.letter != nil {
+		return p.bury(ctx, d, o)
+	}
+	start := p.now()
+	err := p.attempt(ctx, d, o)
+	o.Took = p.now().Sub(start)
+	if err != nil && ctx.Err() != nil {
+		return 0, false
+	}
+	return p.judge(ctx, d, o, err)
+}
+
+// attempt decodes the record and runs the function that accepts it.
+func (p *Pipeline) attempt(ctx context.Context, d *Delivery, o *Outcome) error {
+	e, err := decode(&d.Record)
+	if err != nil {
+		return err
+	}
+	o.Event = e
+	s, ok := p.routes[route{d.Topic, e.Type()}]
+	if !ok {
+		return nil
+	}
+	o.Function = s.spec.Name
+	d.Event, d.Emitted = e, nil
+	d.Attempts++
+	o.Attempt = d.Attempts
+	err = s.handle(ctx, d)
+	o.Emitted = d.Emitted
+	d.Event, d.Emitted = event.Event{}, nil
+	return err
+}
+
+// judge turns the attempt's error into what becomes of the record.
+func (p *Pipeline) judge(ctx context.Context, d *Delivery, o *Outcome, err error) (time.Duration, bool) {
+	o.Err, o.Verdict = err, function.VerdictOf(err)
+	if o.Function == "" && err == nil {
+		o.Verdict = function.Dropped
+	}
+	switch o.Verdict {
+	case function.Done, function.Dropped:
+		p.observe(o)
+		return 0, true
+	case function.Broken:
+		d.Attempts--
+		d.waits++
+		o.After = p.waits.Delay(d.waits)
+	case function.Retry:
+		p.failed(d)
+		o.After = p.retryAfter(err)
+	case function.DeadLetter:
+		p.failed(d)
+		d.letter = p.failure(d, o)
+		return p.bury(ctx, d, o)
+	}
+	p.observe(o)
+	return o.After, false
+}
+
+// retryAfter is the wait that the retry middleware, or the handler, asked for.
+func (p *Pipeline) retryAfter(err error) time.Duration {
+	var after *function.RetryAfterError
+	if errors.As(err, &after) {
+		return max(after.After, 0)
+	}
+	return p.waits.First
+}
+
+func (p *Pipeline) failed(d *Delivery) {
+	d.LastFailure = p.now()
+	d.waits = 0
+	if d.FirstFailure.IsZero() {
+		d.FirstFailure = d.LastFailure
+	}
+}
+
+func (p *Pipeline) failure(d *Delivery, o *Outcome) *Failure {
+	f := &Failure{
+		Record:   &d.Record,
+		Function: o.Function,
+		Group:    p.group,
+		Err:      o.Err,
+		Class:    "permanent",
+		Attempts: d.Attempts,
+		First:    d.FirstFailure,
+		Last:     d.LastFailure,
+	}
+	if o.Event.Context != nil {
+		f.EventID = o.Event.ID()
+	}
+	var (
+		permanent *function.PermanentError
+		panicked  *function.PanicError
+	)
+	if errors.As(o.Err, &permanent) {
+		f.Class = permanent.Class
+	}
+	if errors.As(o.Err, &panicked) {
+		f.Stack = panicked.Stack
+	}
+	return f
+}
+
+// bury writes the dead letter of d. Until it is acknowledged the record is not finished, and its handler is not called
+// again.
+func (p *Pipeline) bury(ctx context.Context, d *Delivery, o *Outcome) (time.Duration, bool) {
+	o.Function, o.Attempt = d.letter.Function, d.letter.Attempts
+	if err := p.dead.Write(ctx, *d.letter); err != nil {
+		d.waits++
+		o.Verdict, o.After = function.Broken, p.waits.Delay(d.waits)
+		o.Err = function.Unavailable("dead letter topic", fmt.Errorf("%w; the record failed with: %w", err, d.letter.Err))
+		p.observe(o)
+		return o.After, false
+	}
+	o.Verdict, o.Err = function.DeadLetter, d.letter.Err
+	d.letter = nil
+	p.observe(o)
+	return 0, true
+}
+
+func (p *Pipeline) observe(o *Outcome) {
+	for _, observer := range p.observers {
+		observer.Observe(o)
+	}
+}
