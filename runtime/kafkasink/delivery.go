@@ -1,0 +1,189 @@
+package kafkasink
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// delivery is a record on its way. It is one allocation, headers of a usual event included.
+type delivery struct {
+	record     sarama.ProducerMessage
+	key, value encoded
+	headers    [usualHeaders]sarama.RecordHeader
+
+	// event is the id of the event, empty for a raw record.
+	event string
+	// to is told the outcome, as that of the index-th part of what it waits for.
+	to    receiver
+	index int
+}
+
+// usualHeaders has room for the attributes of an event, a few extensions, and trace headers.
+const usualHeaders = 12
+
+// encoded are bytes that are ready to be sent. A pointer to them is an encoder without an allocation.
+type encoded []byte
+
+// Encode implements [sarama.Encoder].
+func (e *encoded) Encode() ([]byte, error) { return *e, nil }
+
+// Length implements [sarama.Encoder].
+func (e *encoded) Length() int { return len(*e) }
+
+func newDelivery(topic string, m kafkabinding.Message, timestamp time.Time) *delivery {
+	d := &delivery{key: m.Key, value: m.Value}
+	d.record = sarama.ProducerMessage{Topic: topic, Timestamp: timestamp, Metadata: d}
+	// A null key or value is a nil Encoder; a nil slice in one would be null on the wire, but hashed as an empty key.
+	if m.Key != nil {
+		d.record.Key = &d.key
+	}
+	if m.Value != nil {
+		d.record.Value = &d.value
+	}
+	d.record.Headers = d.headers[:0]
+	for _, h := range m.Headers {
+		if h.Key == nil {
+			h.Key = []byte{} // Kafka knows no null header name
+		}
+		d.record.Headers = append(d.record.Headers, sarama.RecordHeader(h))
+	}
+	return d
+}
+
+// The room that sarama reckons with for a record and for a header, beside their bytes.
+const (
+	recordOverhead = 5*binary.MaxVarintLen32 + binary.MaxVarintLen64 + 1
+	headerOverhead = 2 * binary.MaxVarintLen32
+)
+
+// size is what the record counts against the limit of a batch.
+func (d *delivery) size() int {
+	n := recordOverhead + len(d.key) + len(d.value)
+	for i := range d.record.Headers {
+		n += headerOverhead + len(d.record.Headers[i].Key) + len(d.record.Headers[i].Value)
+	}
+	return n
+}
+
+// subject names the delivery in errors.
+func (d *delivery) subject() string { return subject(d.record.Topic, d.event) }
+
+func subject(topic, eventID string) string {
+	if eventID == "" {
+		return "publish a record to topic " + topic
+	}
+	return fmt.Sprintf("publish event %s to topic %s", eventID, topic)
+}
+
+// receiver is told the outcome of deliveries.
+type receiver interface{ delivered(index int, err error) }
+
+// callback is the receiver of one delivery.
+type callback func(error)
+
+func (c callback) delivered(_ int, err error) { c(err) }
+
+// batch is a receiver that waits for several deliveries.
+type batch struct {
+	// done is closed when every outcome is there; errs may be read then.
+	done chan struct{}
+
+	mu      sync.Mutex
+	pending int
+	errs    []error
+}
+
+// errPending stands for an outcome that is not there yet.
+var errPending = errors.New("no outcome yet")
+
+func newBatch(n int) *batch {
+	return &batch{done: make(chan struct{}), pending: n, errs: slices.Repeat([]error{errPending}, n)}
+}
+
+func (b *batch) delivered(index int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.errs[index] = err
+	b.pending--
+	if b.pending == 0 {
+		close(b.done)
+	}
+}
+
+// abandon returns the outcomes so far, and cause for the deliveries that have none.
+func (b *batch) abandon(deliveries []*delivery, cause error) []error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	errs := slices.Clone(b.errs)
+	for _, d := range deliveries {
+		if errs[d.index] == errPending {
+			errs[d.index] = function.Unavailable(Dependency, fmt.Errorf(
+				"%s: not acknowledged in time, it may still be published: %w", d.subject(), cause))
+		}
+	}
+	return errs
+}
+
+// producer is sarama's, with its two streams of outcomes turned into calls.
+type producer struct {
+	sarama  sarama.AsyncProducer
+	drained sync.WaitGroup
+
+	// gate is held for reading while a record is handed over: sarama closes its input when it ends.
+	gate   sync.RWMutex
+	closed bool
+}
+
+// start returns a producer that calls settle for each record, from two goroutines.
+func start(client sarama.Client, settle func(*sarama.ProducerMessage, error)) (*producer, error) {
+	async, err := sarama.NewAsyncProducerFromClient(client)
+	if err != nil {
+		return nil, err
+	}
+	p := &producer{sarama: async}
+	p.drained.Go(func() {
+		for m := range async.Successes() {
+			settle(m, nil)
+		}
+	})
+	p.drained.Go(func() {
+		for e := range async.Errors() {
+			settle(e.Msg, e.Err)
+		}
+	})
+	return p, nil
+}
+
+// enqueue hands m over. It blocks while the buffers are full.
+func (p *producer) enqueue(ctx context.Context, m *sarama.ProducerMessage) error {
+	p.gate.RLock()
+	defer p.gate.RUnlock()
+	if p.closed {
+		return ErrClosed
+	}
+	select {
+	case p.sarama.Input() <- m:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// stop ends p when every record that was handed over is settled.
+func (p *producer) stop() {
+	p.gate.Lock()
+	p.closed = true
+	p.gate.Unlock()
+	p.sarama.AsyncClose()
+	p.drained.Wait()
+}

@@ -1,0 +1,68 @@
+package kafkasink
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// probeInterval is the least time between two questions to a cluster that did not answer.
+const probeInterval = time.Second
+
+// health knows whether the cluster answers.
+type health struct {
+	client sarama.Client
+	// down is the topic of the record that the cluster did not take, nil while it answers.
+	down atomic.Pointer[string]
+
+	mu     sync.Mutex
+	asked  time.Time
+	asking bool
+	probes sync.WaitGroup
+}
+
+// observe takes note of the outcome of publishing to topic.
+func (h *health) observe(topic string, err error) {
+	var unavailable *function.UnavailableError
+	if errors.As(err, &unavailable) {
+		h.down.Store(&topic)
+		return
+	}
+	if h.down.Load() != nil {
+		h.down.Store(nil)
+	}
+}
+
+// connected tells whether the cluster answers, and has it asked where it did not.
+func (h *health) connected() bool {
+	topic := h.down.Load()
+	if topic == nil {
+		return true
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.asking && time.Since(h.asked) >= probeInterval {
+		h.asking = true
+		h.probes.Go(func() { h.ask(*topic) })
+	}
+	return false
+}
+
+// ask refreshes what is known about topic.
+func (h *health) ask(topic string) {
+	err := h.client.RefreshMetadata(topic)
+	if err == nil || !isUnavailable(err) {
+		h.down.Store(nil)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asking, h.asked = false, time.Now()
+}
+
+// wait returns when no question is under way.
+func (h *health) wait() { h.probes.Wait() }

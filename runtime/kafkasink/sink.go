@@ -1,0 +1,207 @@
+package kafkasink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/kafkaclient"
+	"github.com/millrace/millrace/runtime/pipeline"
+)
+
+// Dependency is the name of the cluster in [function.Unavailable], metrics and circuit breakers.
+const Dependency = "kafka"
+
+// ErrClosed says that a Sink was used after Close.
+var ErrClosed = errors.New("kafkasink: the sink is closed")
+
+// Sink publishes events and records. Its methods may be called concurrently.
+//
+// What a failed event or record means is told by the error, in the words of [function.VerdictOf]:
+//
+//	function.Unavailable            the cluster cannot be reached, is short of replicas, elects a leader or did not
+//	                                answer in time; also a sink that is closed and a context that ended
+//	permanent, class "output"       the event cannot be encoded, the record is too large or refused as invalid
+//	any other                       the topic does not exist, or may not be written to
+//
+// An error names the topic and the event's id.
+//
+// Bytes that were handed over are not copied. They must not be changed until the outcome is known: never, where a call
+// was given up because its context ended, for the record may still be on its way, and may still be published.
+type Sink struct {
+	encode   func(event.Event) (kafkabinding.Message, error)
+	limit    int
+	bulk     *producer
+	health   health
+	failures failures
+	close    func() error
+}
+
+// Open connects to the cluster as clientID and returns a Sink. It fails within 5 s, with an error that says what to do,
+// when no broker answers. nil options are the defaults.
+func Open(c kafkaclient.Config, clientID string, o *Options) (*Sink, error) {
+	options := o.complete()
+	encode, err := options.Format.encoder()
+	if err != nil {
+		return nil, err
+	}
+	conf, err := c.Sarama(clientID)
+	if err != nil {
+		return nil, err
+	}
+	if err := options.configure(conf); err != nil {
+		return nil, err
+	}
+	client, err := c.Connect(conf)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sink{encode: encode, limit: options.MaxRecordBytes, health: health{client: client}}
+	s.bulk, err = start(client, s.settle)
+	if err != nil {
+		return nil, errors.Join(kafkaclient.Explain(err, c.Brokers), client.Close())
+	}
+	s.close = sync.OnceValue(func() error {
+		s.bulk.stop()
+		s.health.wait()
+		return client.Close()
+	})
+	return s, nil
+}
+
+// Send publishes outs and returns nil when all in-sync replicas have every one of them. Where some fail, the others are
+// published nevertheless, and the error joins those of the failed ones; but when one cannot be encoded none is sent.
+//
+// The record's key is the event's partitionkey extension, null where there is none. Events of one key are published in
+// the order of outs.
+//
+// When ctx ends first, Send returns at once; what was handed over may still be published.
+func (s *Sink) Send(ctx context.Context, outs ...pipeline.Output) error {
+	if len(outs) == 0 {
+		return nil
+	}
+	b := newBatch(len(outs))
+	deliveries := make([]*delivery, len(outs))
+	var problems []error
+	for i := range outs {
+		var err error
+		if deliveries[i], err = s.prepare(&outs[i], b, i); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if len(problems) > 0 {
+		return errors.Join(problems...)
+	}
+	return errors.Join(s.await(ctx, b, deliveries)...)
+}
+
+// sendEach is Send with an error for each of outs, where one that cannot be encoded does not keep the others back.
+func (s *Sink) sendEach(ctx context.Context, outs []pipeline.Output) []error {
+	b := newBatch(len(outs))
+	deliveries := make([]*delivery, 0, len(outs))
+	for i := range outs {
+		d, err := s.prepare(&outs[i], b, i)
+		if err != nil {
+			b.delivered(i, err)
+			continue
+		}
+		deliveries = append(deliveries, d)
+	}
+	return s.await(ctx, b, deliveries)
+}
+
+// SendAsync hands one event over and returns; done is called with the outcome, as [Sink.Send] would return it, once and
+// from a goroutine of the Sink, which waits for it: done must not block, and must not call the Sink. SendAsync blocks
+// while the producer's buffers are full. When it returns an error, the event was not handed over and done is not called.
+func (s *Sink) SendAsync(ctx context.Context, out pipeline.Output, done func(error)) error {
+	d, err := s.prepare(&out, callback(done), 0)
+	if err != nil {
+		return err
+	}
+	return s.hand(ctx, d)
+}
+
+// Produce publishes a record as it is: key, value and header values may be null, which differs from empty. A zero
+// timestamp is the time of sending. It returns nil when all in-sync replicas have the record; for errors and ctx see
+// [Sink.Send].
+func (s *Sink) Produce(ctx context.Context, topic string, m kafkabinding.Message, timestamp time.Time) error {
+	return s.produce(ctx, newDelivery(topic, m, timestamp))
+}
+
+func (s *Sink) produce(ctx context.Context, d *delivery) error {
+	b := newBatch(1)
+	d.to = b
+	if err := s.checkSize(d); err != nil {
+		return err
+	}
+	return errors.Join(s.await(ctx, b, []*delivery{d})...)
+}
+
+// Close publishes what was handed over, waits for the outcomes and disconnects. It is bounded by the producer's retries:
+// about half a minute when the cluster is gone. Later calls wait as well and return the same.
+func (s *Sink) Close() error { return s.close() }
+
+// Connected tells whether the cluster took the last record, or answered since. It does not block: while the answer is
+// no, each call, at most one a second, has the cluster asked in the background.
+func (s *Sink) Connected() bool { return s.health.connected() }
+
+// prepare encodes an event.
+func (s *Sink) prepare(out *pipeline.Output, to receiver, index int) (*delivery, error) {
+	m, err := s.encode(out.Event)
+	if err != nil {
+		return nil, invalid(subject(out.Topic, out.Event.ID()), err)
+	}
+	m.Key, _ = kafkabinding.PartitionKey(out.Event)
+	d := newDelivery(out.Topic, m, time.Time{})
+	d.event, d.to, d.index = out.Event.ID(), to, index
+	return d, s.checkSize(d)
+}
+
+// checkSize refuses a record that no batch has room for.
+func (s *Sink) checkSize(d *delivery) error {
+	if size := d.size(); size > s.limit {
+		return invalid(d.subject(), fmt.Errorf("the record has %d bytes, more than the sink's limit of %d", size, s.limit))
+	}
+	return nil
+}
+
+// await hands deliveries over and waits for the outcome of all of b, or for the end of ctx.
+func (s *Sink) await(ctx context.Context, b *batch, deliveries []*delivery) []error {
+	for _, d := range deliveries {
+		if err := s.hand(ctx, d); err != nil {
+			b.delivered(d.index, err)
+		}
+	}
+	select {
+	case <-b.done:
+		return b.errs
+	case <-ctx.Done():
+		return b.abandon(deliveries, context.Cause(ctx))
+	}
+}
+
+// hand gives d to the producer.
+func (s *Sink) hand(ctx context.Context, d *delivery) error {
+	if err := s.bulk.enqueue(ctx, &d.record); err != nil {
+		return function.Unavailable(Dependency, fmt.Errorf("%s: %w", d.subject(), err))
+	}
+	return nil
+}
+
+// settle receives the outcome of each record that the producer was given.
+func (s *Sink) settle(m *sarama.ProducerMessage, err error) {
+	d := m.Metadata.(*delivery)
+	if err != nil {
+		err = s.failures.explain(m.Topic, err)
+		err = classify(d.subject(), m.Topic, err)
+	}
+	s.health.observe(m.Topic, err)
+	d.to.delivered(d.index, err)
+}
