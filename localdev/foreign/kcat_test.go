@@ -11,12 +11,12 @@ import (
 
 // record is a Kafka record as kcat -J prints it.
 type record struct {
-	Partition int32
-	Offset    int64
-	Key       *string
-	Payload   *string
+	Partition int32   `json:"partition"`
+	Offset    int64   `json:"offset"`
+	Key       *string `json:"key"`
+	Payload   *string `json:"payload"`
 	// Headers are names and values in turn; a null value is nil.
-	Headers []*string
+	Headers []*string `json:"headers"`
 }
 
 // header returns the value of the first header of that name.

@@ -62,14 +62,11 @@ func (m *millrace) awaitRequested(t *testing.T, n int) []notification {
 }
 
 // awaitSent waits until n different notifications were delivered.
-func (m *millrace) awaitSent(t *testing.T, n int) []notification {
+func (m *millrace) awaitSent(t *testing.T, n int) {
 	t.Helper()
-	var found []notification
 	eventually(t, "delivered notifications", func() bool {
-		found = m.notifications(t, sentType)
-		return len(distinct(found, notification.delivered)) >= n
+		return len(distinct(m.notifications(t, sentType), notification.delivered)) >= n
 	})
-	return found
 }
 
 func (n notification) cause() string     { return n.causation }

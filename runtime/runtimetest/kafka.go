@@ -60,6 +60,11 @@ func Kafka(t testing.TB, o *Options) *Broker {
 		b.Addrs = b.embedded.ListenAddrs()
 	}
 	b.client = b.dial(t)
+	ctx, cancel := patient(t)
+	defer cancel()
+	if err := b.client.Ping(ctx); err != nil {
+		t.Fatalf("no Kafka answers at %v: %v", b.Addrs, err)
+	}
 	return b
 }
 

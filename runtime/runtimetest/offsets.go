@@ -72,10 +72,10 @@ func (b *Broker) Commits(t testing.TB, group, topic string) map[int32]Commit {
 
 func commitsIn(response *kmsg.OffsetFetchResponse) (map[int32]Commit, error) {
 	err := kerr.ErrorForCode(response.ErrorCode)
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		return nil, nil
-	}
 	commits := map[int32]Commit{}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return commits, nil
+	}
 	for _, topic := range response.Topics {
 		for _, p := range topic.Partitions {
 			err = cmp.Or(err, kerr.ErrorForCode(p.ErrorCode))

@@ -43,7 +43,7 @@ func fetch(ctx context.Context, cache, version string, p progress) (string, erro
 	}
 	defer os.RemoveAll(work)
 
-	p.say("Maven downloads Apache Kafka %s into %s", version, libraries)
+	p.sayf("Maven downloads Apache Kafka %s into %s", version, libraries)
 	began := time.Now()
 	downloaded, err := download(ctx, maven, work, version)
 	if err != nil {
@@ -52,7 +52,7 @@ func fetch(ctx context.Context, cache, version string, p progress) (string, erro
 	if err := os.Rename(downloaded, libraries); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("keep the libraries: %w", err)
 	}
-	p.say("downloaded in %s", since(began))
+	p.sayf("downloaded in %s", since(began))
 	return libraries, nil
 }
 

@@ -110,7 +110,7 @@ func work(ctx context.Context, o options, stdout io.Writer, p progress) (int, er
 		return exitFailed, err
 	}
 	defer broker.stop()
-	p.say("Apache Kafka %s answers on %s after %s", o.version, broker.address, since(began))
+	p.sayf("Apache Kafka %s answers on %s after %s", o.version, broker.address, since(began))
 
 	if len(o.command) == 0 {
 		fmt.Fprintln(stdout, broker.address)
@@ -118,14 +118,14 @@ func work(ctx context.Context, o options, stdout io.Writer, p progress) (int, er
 	}
 	began = time.Now()
 	code, err := execute(ctx, o.command, broker)
-	p.say("%s ended with exit code %d after %s", filepath.Base(o.command[0]), code, since(began))
+	p.sayf("%s ended with exit code %d after %s", filepath.Base(o.command[0]), code, since(began))
 	return code, err
 }
 
 // progress tells whoever waits what is going on.
 type progress struct{ out io.Writer }
 
-func (p progress) say(format string, args ...any) {
+func (p progress) sayf(format string, args ...any) {
 	fmt.Fprintf(p.out, "apachekafka: "+format+"\n", args...)
 }
 
