@@ -50,10 +50,10 @@ func TestGarbageBecomesDeadLetters(t *testing.T) {
 	// A repeated, an empty and a null header have to come back as they are.
 	kept := []string{"-H", "x-repeated=1", "-H", "x-repeated=2", "-H", "x-empty=", "-H", "x-null"}
 	for _, g := range heap {
-		m.send(t, "order-events", g.value, slices.Concat([]string{"-p", "0", "-k", g.name}, g.flags, kept)...)
+		m.send(t, "order-events", g.name, g.value, slices.Concat([]string{"-p", "0"}, g.flags, kept)...)
 	}
 	created := facts[0]
-	m.send(t, "order-events", []byte(created.data), "-p", "0", "-k", "good", "-H", "ce_specversion=1.0",
+	m.send(t, "order-events", "good", []byte(created.data), "-p", "0", "-H", "ce_specversion=1.0",
 		"-H", "ce_id=good", "-H", "ce_source=/"+created.source, "-H", "ce_type="+created.eventType, "-H", "ce_time=2026-11-23T08:00:00Z")
 
 	if passed := m.awaitRequested(t, 1); passed[0].causation != "good" {
@@ -131,7 +131,7 @@ func headerNumber(t *testing.T, r *record, name string) int {
 func (m *millrace) values(t *testing.T, topic string) [][]byte {
 	t.Helper()
 	// Each value after its length, four bytes big-endian; -1 stands for null.
-	out := kcat(t, "-C", "-b", m.kafka, "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%R%s")
+	out := kcat(t, "", "-C", "-b", m.kafka, "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%R%s")
 	var values [][]byte
 	for len(out) >= 4 {
 		length := max(0, int(int32(binary.BigEndian.Uint32(out))))

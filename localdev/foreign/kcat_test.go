@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -35,16 +36,21 @@ func (r *record) attribute(name string) string {
 	return value
 }
 
-// send lets kcat write one record. extra are kcat's flags for key, headers and so on.
-func (m *millrace) send(t *testing.T, topic string, value []byte, extra ...string) {
+// send lets kcat write one record. flags are kcat's for headers and so on; with -Z an empty value is null.
+func (m *millrace) send(t *testing.T, topic, key string, value []byte, flags ...string) {
 	t.Helper()
+	args := append([]string{"-P", "-b", m.kafka, "-t", topic}, flags...)
+	if len(value) == 0 {
+		// kcat takes no record from an empty file or line, but one from a line that ends after the key.
+		kcat(t, key+":", append(args, "-K", ":")...)
+		return
+	}
 	// A file is one record, whatever bytes it holds; standard input would be cut into lines.
 	file := filepath.Join(t.TempDir(), "value")
 	if err := os.WriteFile(file, value, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"-P", "-b", m.kafka, "-t", topic}, extra...)
-	kcat(t, append(args, file)...)
+	kcat(t, "", append(args, "-k", key, file)...)
 }
 
 // read lets kcat read a topic from its start to its end.
@@ -52,7 +58,7 @@ func (m *millrace) read(t *testing.T, topic string) []record {
 	t.Helper()
 	var records []record
 	lines := json.NewDecoder(bytes.NewReader(
-		kcat(t, "-C", "-b", m.kafka, "-t", topic, "-o", "beginning", "-e", "-q", "-J")))
+		kcat(t, "", "-C", "-b", m.kafka, "-t", topic, "-o", "beginning", "-e", "-q", "-J")))
 	for lines.More() {
 		var r record
 		if err := lines.Decode(&r); err != nil {
@@ -63,11 +69,11 @@ func (m *millrace) read(t *testing.T, topic string) []record {
 	return records
 }
 
-func kcat(t *testing.T, args ...string) []byte {
+func kcat(t *testing.T, input string, args ...string) []byte {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	run := exec.CommandContext(t.Context(), "kcat", args...)
-	run.Stdout, run.Stderr = &stdout, &stderr
+	run.Stdin, run.Stdout, run.Stderr = strings.NewReader(input), &stdout, &stderr
 	if err := run.Run(); err != nil {
 		t.Fatalf("kcat %q: %v\n%s", args, err, stderr.Bytes())
 	}

@@ -79,14 +79,14 @@ func sendEnvelope(t *testing.T, m *millrace, f *fact, id, flow string) {
 	t.Helper()
 	value := fmt.Sprintf(`{"eventId":%q,"eventType":%q,"aggregateId":%q,"version":1,"timestamp":"2026-11-23T08:00:00.000Z",`+
 		`"data":%s,"metadata":{"source":%q,"correlationId":%q}}`, id, f.name, f.aggregate, f.data, f.source, flow)
-	m.send(t, f.topic, []byte(value), "-k", f.aggregate,
-		"-H", "eventType="+f.name, "-H", "aggregateId="+f.aggregate, "-H", "timestamp=2026-11-23T08:00:00.000Z")
+	m.send(t, f.topic, f.aggregate, []byte(value), "-H", "eventType="+f.name,
+		"-H", "aggregateId="+f.aggregate, "-H", "timestamp=2026-11-23T08:00:00.000Z")
 }
 
 // sendBinary sends an event in binary mode of the CloudEvents Kafka binding.
 func sendBinary(t *testing.T, m *millrace, f *fact, id, flow string) {
 	t.Helper()
-	m.send(t, f.topic, []byte(f.data), "-k", f.aggregate,
+	m.send(t, f.topic, f.aggregate, []byte(f.data),
 		"-H", "ce_specversion=1.0", "-H", "ce_id="+id, "-H", "ce_source=/"+f.source, "-H", "ce_type="+f.eventType,
 		"-H", "ce_subject="+f.aggregate, "-H", "ce_time=2026-11-23T08:00:00Z", "-H", "ce_correlationid="+flow,
 		"-H", "content-type=application/json")
