@@ -1,6 +1,7 @@
 package kafkabinding
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -20,21 +21,16 @@ import (
 // Errors are [ErrNotCloudEvent], for a message that does not claim to be a CloudEvent, and [*DecodeError], for one that
 // does and is none.
 func Decode(m Message) (event.Event, error) {
-	for i := range m.Headers {
-		if h := &m.Headers[i]; string(h.Key) == contentTypeHeader && isStructured(h.Value) {
-			return decodeStructured(m, h.Value)
-		}
-	}
-	return decodeBinary(m)
-}
-
-func decodeBinary(m Message) (event.Event, error) {
 	var d draft
-	defect := d.readHeaders(m.Headers)
-	if d.core[specVersion] == nil && d.core[id] == nil && d.core[source] == nil && d.core[eventType] == nil {
+	var few [4]draftExtension // more move to the heap
+	var defect *DecodeError
+	d.extensions, defect = readHeaders(&d.core, m.Headers, few[:0])
+	switch {
+	case isStructured(d.core[dataContentType]):
+		return decodeStructured(m, d.core[dataContentType])
+	case !d.claimsEvent():
 		return event.Event{}, ErrNotCloudEvent
-	}
-	if defect != nil {
+	case defect != nil:
 		return event.Event{}, defect
 	}
 	e, defect := d.event()
@@ -50,7 +46,6 @@ func decodeBinary(m Message) (event.Event, error) {
 type draft struct {
 	core       [coreAttributes][]byte // nil: not there
 	extensions []draftExtension
-	few        [8]draftExtension // where extensions starts
 }
 
 type draftExtension struct {
@@ -60,35 +55,35 @@ type draftExtension struct {
 }
 
 // readHeaders takes the attributes from headers. It reads all of them and returns the first defect.
-func (d *draft) readHeaders(headers []Header) (first *DecodeError) {
-	d.extensions = d.few[:0]
+func readHeaders(core *[coreAttributes][]byte, headers []Header, extensions []draftExtension) (_ []draftExtension, first *DecodeError) {
 	for i := range headers {
-		if defect := d.readHeader(&headers[i]); defect != nil && first == nil {
-			first = defect
+		h := &headers[i]
+		var reason string
+		switch a := attributeOfHeader(h.Key); {
+		case a == none:
+			continue
+		case h.Value == nil:
+			reason = reasonNull
+		case a == extension:
+			var name *entry[struct{}]
+			if name, reason = names.get(h.Key[len(prefix):]); reason == "" {
+				extensions = append(extensions, draftExtension{name: name.text, text: h.Value})
+			}
+		case core[a] != nil:
+			reason = reasonRepeated
+		default:
+			core[a] = h.Value
+		}
+		if reason != "" && first == nil {
+			first = headerDefect(h, reason)
 		}
 	}
-	return first
+	return extensions, first
 }
 
-func (d *draft) readHeader(h *Header) *DecodeError {
-	a := attributeOfHeader(h.Key)
-	switch {
-	case a == none:
-		return nil
-	case h.Value == nil:
-		return headerDefect(h, reasonNull)
-	case a == extension:
-		name, reason := names.get(h.Key[len(prefix):])
-		if reason != "" {
-			return headerDefect(h, reason)
-		}
-		d.extensions = append(d.extensions, draftExtension{name: name.text, text: h.Value})
-	case d.core[a] != nil:
-		return headerDefect(h, reasonRepeated)
-	default:
-		d.core[a] = h.Value
-	}
-	return nil
+// claimsEvent tells whether any required attribute is there.
+func (d *draft) claimsEvent() bool {
+	return d.core[specVersion] != nil || d.core[id] != nil || d.core[source] != nil || d.core[eventType] != nil
 }
 
 func headerDefect(h *Header, reason string) *DecodeError {
@@ -190,31 +185,48 @@ func (d *draft) fillTime(a *allocation) *DecodeError {
 
 // fillText sets id, subject and the extensions. Their texts share one string.
 func (d *draft) fillText(a *allocation) *DecodeError {
-	var joined strings.Builder
-	joined.Grow(d.textSize())
-	add := func(text []byte) string {
-		start := joined.Len()
-		joined.Write(text)
-		return joined.String()[start:]
+	text := d.joinText()
+	if reason := text.take(&a.context.ID, len(d.core[id])); reason != "" || blank(a.context.ID) {
+		return defectOf(id, cmp.Or(reason, reasonEmpty))
 	}
-	a.context.ID = add(d.core[id])
-	if reason := checkRequired(a.context.ID); reason != "" {
-		return defectOf(id, reason)
-	}
-	if text := d.core[subject]; text != nil {
-		a.subject = add(text)
+	if s := d.core[subject]; s != nil {
 		a.context.Subject = &a.subject
-		if reason := checkRequired(a.subject); reason != "" {
-			return defectOf(subject, reason)
+		if reason := text.take(&a.subject, len(s)); reason != "" || blank(a.subject) {
+			return defectOf(subject, cmp.Or(reason, reasonEmpty))
 		}
 	}
-	return d.fillExtensions(a, add)
-}
-
-func (d *draft) fillExtensions(a *allocation, add func([]byte) string) *DecodeError {
 	if len(d.extensions) == 0 {
 		return nil
 	}
+	return d.fillExtensions(a, text)
+}
+
+// joinedText is what remains to be taken of texts that stand in a row.
+type joinedText struct {
+	rest  string
+	plain bool // there is nothing to check
+}
+
+func (d *draft) joinText() joinedText {
+	var few [256]byte // on the stack; more move to the heap
+	text := append(append(few[:0], d.core[id]...), d.core[subject]...)
+	for i := range d.extensions {
+		text = append(text, d.extensions[i].text...)
+	}
+	s := string(text)
+	return joinedText{rest: s, plain: printable(s)}
+}
+
+// take sets text to the next n bytes, and says what is wrong with them.
+func (j *joinedText) take(text *string, n int) (reason string) {
+	*text, j.rest = j.rest[:n], j.rest[n:]
+	if j.plain {
+		return ""
+	}
+	return checkText(*text)
+}
+
+func (d *draft) fillExtensions(a *allocation, text joinedText) *DecodeError {
 	extensions := make(map[string]any, len(d.extensions))
 	unset := 0
 	for i := range d.extensions {
@@ -222,11 +234,11 @@ func (d *draft) fillExtensions(a *allocation, add func([]byte) string) *DecodeEr
 		value := x.typed
 		switch {
 		case x.text != nil:
-			text := add(x.text)
-			if reason := checkText(text); reason != "" {
+			var s string
+			if reason := text.take(&s, len(x.text)); reason != "" {
 				return &DecodeError{Attribute: cut(x.name), Reason: reason}
 			}
-			value = text
+			value = s
 		case value == nil:
 			unset++
 		}
@@ -240,14 +252,6 @@ func (d *draft) fillExtensions(a *allocation, add func([]byte) string) *DecodeEr
 	}
 	a.context.Extensions = extensions
 	return nil
-}
-
-func (d *draft) textSize() int {
-	size := len(d.core[id]) + len(d.core[subject])
-	for i := range d.extensions {
-		size += len(d.extensions[i].text)
-	}
-	return size
 }
 
 func defectOf(a attribute, reason string) *DecodeError {

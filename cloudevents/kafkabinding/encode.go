@@ -47,7 +47,8 @@ const structuredContentType = event.ApplicationCloudEventsJSON + "; charset=UTF-
 //
 // An event that does not satisfy [event.Event.Validate], or that [Decode] would refuse, is an [*EncodeError].
 func Encode(e event.Event, mode Mode) (Message, error) {
-	var w writer
+	w := writers.Get().(*writer)
+	defer w.release()
 	if err := w.take(e); err != nil {
 		return Message{}, err
 	}
@@ -58,6 +59,16 @@ func Encode(e event.Event, mode Mode) (Message, error) {
 		return w.structured(), nil
 	}
 	return Message{}, fmt.Errorf("kafkabinding.Encode: unknown %s", mode)
+}
+
+// Validate returns the [*EncodeError] with which Encode would refuse e, nil where it would not.
+func Validate(e event.Event) error {
+	w := writers.Get().(*writer)
+	defer w.release()
+	if err := w.take(e); err != nil {
+		return err
+	}
+	return nil
 }
 
 // PartitionKey returns the record key that the extension partitionkey asks for, and whether there is one: the opt-in key

@@ -82,7 +82,8 @@ var anyNames = jsontext.AllowDuplicateNames(true)
 
 // release gives r back without what it read.
 func (r *reader) release() {
-	*r = reader{json: r.json}
+	clear(r.draft.extensions)
+	*r = reader{json: r.json, draft: draft{extensions: r.draft.extensions[:0]}}
 	r.json.Reset(&r.source, anyNames)
 	readers.Put(r)
 }
@@ -90,7 +91,6 @@ func (r *reader) release() {
 func (r *reader) read(value []byte) (event.Event, *DecodeError) {
 	r.value = value
 	r.source = *bytes.NewBuffer(value)
-	r.draft.extensions = r.draft.few[:0]
 	if defect := r.members(); defect != nil {
 		return event.Event{}, defect
 	}

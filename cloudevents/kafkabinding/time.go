@@ -38,10 +38,11 @@ func parseUTC(text []byte) (t time.Time, ok bool) {
 func number(digits []byte) int {
 	n := 0
 	for _, c := range digits {
-		if c < '0' || c > '9' {
+		c -= '0'
+		if c > 9 {
 			return -1
 		}
-		n = n*10 + int(c-'0')
+		n = n*10 + int(c)
 	}
 	return n
 }

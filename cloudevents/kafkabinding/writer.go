@@ -6,13 +6,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// writer is an event that is known to be fit for writing.
+// writer is an event that is known to be fit for writing. Writers are pooled for their slice.
 type writer struct {
 	context     *event.EventContextV1
 	source      string
@@ -21,7 +22,6 @@ type writer struct {
 	dataSchema  string // "": none
 	time        time.Time
 	extensions  []writerExtension // by name
-	few         [8]writerExtension
 
 	data   []byte
 	base64 bool // data was binary in the JSON it came from
@@ -31,6 +31,15 @@ type writerExtension struct {
 	name  string
 	text  string // canonical
 	plain bool   // JSON writes text without quotes
+}
+
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+// release gives w back without what it held.
+func (w *writer) release() {
+	clear(w.extensions)
+	*w = writer{extensions: w.extensions[:0]}
+	writers.Put(w)
 }
 
 func (w *writer) take(e event.Event) *EncodeError {
@@ -135,7 +144,6 @@ func (w *writer) takeTime() *EncodeError {
 }
 
 func (w *writer) takeExtensions() *EncodeError {
-	w.extensions = w.few[:0]
 	for name, value := range w.context.Extensions {
 		if value == nil { // unset, as for the SDK
 			continue
