@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/millrace/millrace/cloudevents/money"
@@ -48,6 +50,11 @@ func isTime(value any) error {
 	if !ok {
 		return nil
 	}
+	// The decoder itself is asked: time.Time.UnmarshalText takes an hour of one digit, the decoder does not.
+	quoted, err := jsontext.AppendQuote(nil, v)
+	if err != nil {
+		return err
+	}
 	var t time.Time
-	return t.UnmarshalText([]byte(v))
+	return jsonv2.Unmarshal(quoted, &t)
 }

@@ -36,8 +36,9 @@ func parse(data []byte) (any, error) {
 	if err != nil {
 		return nil, p.explain(err)
 	}
+	end := p.InputOffset()
 	if _, err := p.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("goes on after the JSON value, at byte %d", p.InputOffset())
+		return nil, fmt.Errorf("goes on after the JSON value, which ends at byte %d", end)
 	}
 	return value, nil
 }
