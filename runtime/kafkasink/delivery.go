@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/IBM/sarama"
 
@@ -15,11 +16,10 @@ import (
 	"github.com/millrace/millrace/runtime/function"
 )
 
-// delivery is a record on its way. It is one allocation, headers of a usual event included.
+// delivery is a record on its way, in one allocation.
 type delivery struct {
 	record     sarama.ProducerMessage
 	key, value encoded
-	headers    [usualHeaders]sarama.RecordHeader
 
 	// event is the id of the event, empty for a raw record.
 	event string
@@ -27,9 +27,6 @@ type delivery struct {
 	to    receiver
 	index int
 }
-
-// usualHeaders has room for the attributes of an event, a few extensions, and trace headers.
-const usualHeaders = 12
 
 // encoded are bytes that are ready to be sent. A pointer to them is an encoder without an allocation.
 type encoded []byte
@@ -50,14 +47,29 @@ func newDelivery(topic string, m kafkabinding.Message, timestamp time.Time) *del
 	if m.Value != nil {
 		d.record.Value = &d.value
 	}
-	d.record.Headers = d.headers[:0]
-	for _, h := range m.Headers {
-		if h.Key == nil {
-			h.Key = []byte{} // Kafka knows no null header name
-		}
-		d.record.Headers = append(d.record.Headers, sarama.RecordHeader(h))
-	}
+	d.record.Headers = recordHeaders(m.Headers)
 	return d
+}
+
+// recordHeaders returns headers as sarama wants them, without a copy: both are a key and a value of bytes, which the
+// conversion in it has the compiler check.
+func recordHeaders(headers []kafkabinding.Header) []sarama.RecordHeader {
+	var _ = sarama.RecordHeader(kafkabinding.Header{})
+	if slices.ContainsFunc(headers, func(h kafkabinding.Header) bool { return h.Key == nil }) {
+		headers = named(headers)
+	}
+	return unsafe.Slice((*sarama.RecordHeader)(unsafe.Pointer(unsafe.SliceData(headers))), len(headers))
+}
+
+// named returns a copy of headers in which each has a name: Kafka knows no null one.
+func named(headers []kafkabinding.Header) []kafkabinding.Header {
+	headers = slices.Clone(headers)
+	for i := range headers {
+		if headers[i].Key == nil {
+			headers[i].Key = []byte{}
+		}
+	}
+	return headers
 }
 
 // The room that sarama reckons with for a record and for a header, beside their bytes.

@@ -30,7 +30,8 @@ type health struct {
 func (h *health) observe(topic string, err error) {
 	var unavailable *function.UnavailableError
 	if errors.As(err, &unavailable) {
-		h.down.Store(&topic)
+		failed := topic // topic itself would be allocated in each call
+		h.down.Store(&failed)
 		return
 	}
 	if h.down.Load() != nil {

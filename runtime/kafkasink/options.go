@@ -107,7 +107,12 @@ func (f Format) encoder() (func(event.Event) (kafkabinding.Message, error), erro
 			return kafkabinding.Encode(e, kafkabinding.Structured)
 		}, nil
 	case Envelope:
-		return envelope.Encode, nil
+		return encodeEnvelope, nil
 	}
 	return nil, fmt.Errorf("kafkasink.Options.Format is %q, must be %s, %s or %s", f, Binary, Structured, Envelope)
+}
+
+func encodeEnvelope(e event.Event) (kafkabinding.Message, error) {
+	value, err := envelope.Encode(e)
+	return kafkabinding.Message{Value: value}, err
 }

@@ -14,11 +14,6 @@ import (
 	"github.com/millrace/millrace/runtime/pipeline"
 )
 
-// DeadLetters keeps what could not be published. Write returns nil when the dead letter is acknowledged.
-// *deadletter.Writer is one.
-type DeadLetters interface {
-	Write(ctx context.Context, f pipeline.Failure) error
-}
 
 // deadLetterTimeout bounds the writing of a dead letter, which goes on when the caller's context has ended.
 const deadLetterTimeout = 5 * time.Second
@@ -27,13 +22,13 @@ const deadLetterTimeout = 5 * time.Second
 // concurrently.
 type Publisher struct {
 	sink        *Sink
-	deadLetters DeadLetters
+	deadLetters pipeline.DeadLetters
 	source      string
 }
 
 // NewPublisher returns a Publisher that writes to sink and keeps what fails in deadLetters. source is the source of
 // events that have none: "/order-service".
-func NewPublisher(sink *Sink, deadLetters DeadLetters, source string) *Publisher {
+func NewPublisher(sink *Sink, deadLetters pipeline.DeadLetters, source string) *Publisher {
 	return &Publisher{sink: sink, deadLetters: deadLetters, source: source}
 }
 
@@ -89,7 +84,7 @@ func (p *Publisher) bury(ctx context.Context, out pipeline.Output, cause error, 
 	now := time.Now()
 	failure := pipeline.Failure{
 		Record:  &pipeline.Record{Topic: out.Topic, Partition: -1, Offset: -1, Timestamp: now, Message: m},
-		EventID: eventID(out.Event),
+		EventID: out.Event.ID(),
 		Err:     cause,
 		Class:   class(cause),
 		First:   first,
@@ -99,13 +94,6 @@ func (p *Publisher) bury(ctx context.Context, out pipeline.Output, cause error, 
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	return nil
-}
-
-func eventID(e event.Event) string {
-	if e.Context == nil {
-		return ""
-	}
-	return e.ID()
 }
 
 // class is the kind of failure that a dead letter names.
