@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -61,4 +62,17 @@ type DeadLetters interface {
 type Function struct {
 	Spec    function.Spec
 	Handler function.Handler
+}
+
+// Make completes spec and makes its handler.
+func Make(spec function.Spec, lookup function.Lookup) (Function, error) {
+	spec, err := spec.Complete()
+	if err != nil {
+		return Function{}, err
+	}
+	h, err := spec.New(lookup)
+	if err != nil {
+		return Function{}, fmt.Errorf("function %s: %w", spec.Name, err)
+	}
+	return Function{Spec: spec, Handler: h}, nil
 }

@@ -1,0 +1,214 @@
+// Package boot wires functions to the door they are run behind, from the environment: configuration, logs, metrics, the
+// Kafka sink, dead letters, and a member of each consumer group. A function's program is one call of [Main].
+//
+// It may import every package of the runtime but those that are for tests.
+package boot
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"os"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/runtime/consumergroup"
+	"github.com/millrace/millrace/runtime/deadletter"
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/kafkasink"
+	"github.com/millrace/millrace/runtime/middleware"
+	"github.com/millrace/millrace/runtime/pipeline"
+	"github.com/millrace/millrace/runtime/telemetry"
+)
+
+// Options of Run. The zero value is the default.
+type Options struct {
+	// Log takes the log. Default: standard error, as LOG_LEVEL and LOG_FORMAT say.
+	Log *slog.Logger
+	// Observers are told of each outcome, after metrics and log.
+	Observers []pipeline.Observer
+	// Started is called once, when a member of every consumer group has joined.
+	Started func()
+}
+
+// Run runs the functions, each in its consumer group, until ctx ends; then it drains, commits and returns nil. It
+// returns an error when it cannot start: the environment or a Spec has problems (all of them are named), no broker
+// answers, a topic does not exist, HTTP_ADDR is in use.
+func Run(ctx context.Context, lookup function.Lookup, specs []function.Spec, o *Options) error {
+	if o == nil {
+		o = &Options{}
+	}
+	s, err := load(lookup)
+	functions, specErr := build(lookup, specs)
+	if err := errors.Join(err, specErr); err != nil {
+		return err
+	}
+	s.name(functions)
+	log := o.Log
+	if log == nil {
+		log = telemetry.NewLogger(os.Stderr, s.Telemetry)
+	}
+	p, err := newProcess(s, functions, log, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.run(ctx, functions), p.sink.Close())
+}
+
+// build completes the Specs and makes their handlers.
+func build(lookup function.Lookup, specs []function.Spec) ([]pipeline.Function, error) {
+	if len(specs) == 0 {
+		return nil, errors.New("there is no function to run")
+	}
+	functions := make([]pipeline.Function, len(specs))
+	problems := make([]error, len(specs))
+	for i, spec := range specs {
+		functions[i], problems[i] = pipeline.Make(spec, lookup)
+	}
+	return functions, errors.Join(problems...)
+}
+
+// name fills in the service's name and version where the environment does not.
+func (s *settings) name(functions []pipeline.Function) {
+	if s.Telemetry.ServiceName == "" {
+		s.Telemetry.ServiceName = "millrace"
+		if len(functions) == 1 {
+			s.Telemetry.ServiceName = functions[0].Spec.Name
+		}
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && s.Telemetry.ServiceVersion == "" {
+		s.Telemetry.ServiceVersion = info.Main.Version
+	}
+}
+
+// process is what the functions of a program share.
+type process struct {
+	settings  *settings
+	log       *slog.Logger
+	server    *telemetry.Server
+	monitor   *monitor
+	sink      *kafkasink.Sink
+	letters   *letters
+	observers []pipeline.Observer
+}
+
+func newProcess(s *settings, functions []pipeline.Function, log *slog.Logger, o *Options) (*process, error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	specs := make([]function.Spec, len(functions))
+	for i, f := range functions {
+		specs[i] = f.Spec
+	}
+	metrics, err := telemetry.NewMetrics(registry, specs...)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{
+		settings:  s,
+		log:       log,
+		monitor:   newMonitor(metrics, specs, o.Started),
+		observers: append([]pipeline.Observer{metrics, telemetry.NewOutcomeLog(log)}, o.Observers...),
+	}
+	p.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, &kafkasink.Options{
+		Format:      kafkasink.Format(s.Publish.Format),
+		Compression: s.Publish.Compression,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.monitor.SetProducer(p.sink.Connected)
+	p.letters = &letters{
+		health: p.monitor.Health,
+		writer: deadletter.NewWriter(p.sink, deadletter.Service{Name: s.Telemetry.ServiceName, Version: s.Telemetry.ServiceVersion},
+			&deadletter.Options{Topic: s.Publish.DeadLetters}),
+	}
+	p.server, err = telemetry.NewServer(s.Telemetry.HTTPAddr, telemetry.NewMux(p.monitor.Health, registry), log)
+	if err != nil {
+		return nil, errors.Join(err, p.sink.Close())
+	}
+	return p, nil
+}
+
+// run serves HTTP and takes part in every group until ctx ends or one of them cannot start.
+func (p *process) run(ctx context.Context, functions []pipeline.Function) error {
+	running, ctx := errgroup.WithContext(ctx)
+	running.Go(func() error { return p.server.Serve(ctx) })
+	groups := map[string][]pipeline.Function{}
+	for _, f := range functions {
+		groups[f.Spec.Group] = append(groups[f.Spec.Group], f)
+	}
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		running.Go(func() error { return p.member(ctx, group, groups[group]) })
+	}
+	return running.Wait()
+}
+
+// member takes part in one consumer group.
+func (p *process) member(ctx context.Context, group string, functions []pipeline.Function) error {
+	standard := middleware.Standard(pipeline.Backoff{First: p.settings.Retry.First, Max: p.settings.Retry.Max})
+	line, err := pipeline.New(group, functions, p.sink, p.letters, &pipeline.Options{
+		Middleware: func(spec function.Spec) []pipeline.Middleware {
+			return append([]pipeline.Middleware{p.monitor.InFlight(spec)}, standard(spec)...)
+		},
+		Observers: p.observers,
+	})
+	if err != nil {
+		return err
+	}
+	return consumergroup.Run(ctx, p.settings.Kafka, p.settings.Group, line, &consumergroup.Options{Log: p.log, Monitor: p.monitor})
+}
+
+// monitor passes what consumers report on to health and metrics.
+type monitor struct {
+	*telemetry.Health
+	*telemetry.Metrics
+
+	started func()
+
+	mu sync.Mutex
+	// missing are the groups that were not joined yet.
+	missing map[string]bool
+}
+
+func newMonitor(metrics *telemetry.Metrics, specs []function.Spec, started func()) *monitor {
+	m := &monitor{Health: telemetry.NewHealth(), Metrics: metrics, started: started, missing: map[string]bool{}}
+	topics := map[string]bool{}
+	for _, spec := range specs {
+		topics[spec.Topic], m.missing[spec.Group] = true, true
+		m.Expect(spec.Group)
+	}
+	m.SetTopics(len(topics))
+	return m
+}
+
+// Joined notes that a group was joined, for the first time or again.
+func (m *monitor) Joined(group string) {
+	m.Health.Joined(group)
+	m.mu.Lock()
+	last := m.missing[group] && len(m.missing) == 1
+	delete(m.missing, group)
+	m.mu.Unlock()
+	if last && m.started != nil {
+		m.started()
+	}
+}
+
+// letters writes dead letters, and turns readiness red while that fails.
+type letters struct {
+	writer *deadletter.Writer
+	health *telemetry.Health
+}
+
+func (l *letters) Write(ctx context.Context, f pipeline.Failure) error {
+	err := l.writer.Write(ctx, f)
+	if ctx.Err() == nil {
+		l.health.Set("dead letters", err)
+	}
+	return err
+}

@@ -1,0 +1,56 @@
+package boot
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/millrace/millrace/runtime/config"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Main runs the functions until SIGTERM or SIGINT, and ends the process: with 0 when it was asked to stop, 1 when it
+// could not start, 2 when it was called with arguments that it does not know. A second signal ends it at once.
+func Main(specs ...function.Spec) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, specs))
+}
+
+func run(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec) int {
+	switch {
+	case len(args) == 0:
+	case len(args) == 1 && (args[0] == "-h" || args[0] == "--help"):
+		help(stdout, specs)
+		return 0
+	default:
+		fmt.Fprintf(stderr, "unknown arguments %q: everything is set by the environment, --help lists the variables\n", args)
+		return 2
+	}
+	if err := Run(ctx, lookup, specs, nil); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// help describes the program: what it runs, and what it reads from the environment.
+func help(w io.Writer, specs []function.Spec) {
+	fmt.Fprintln(w, "Runs on Kafka until it is told to stop:")
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range specs {
+		if s, err := s.Complete(); err == nil {
+			fmt.Fprintf(table, "  %s\treads %s as group %s\temits %s\n", s.Name, s.Topic, s.Group, strings.Join(s.Emits, ", "))
+		}
+	}
+	fmt.Fprintln(table, "\nEnvironment:")
+	for _, v := range config.Describe(&settings{}) {
+		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.Name, v.Default, v.Doc)
+	}
+	_ = table.Flush()
+}
