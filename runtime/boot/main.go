@@ -19,10 +19,11 @@ import (
 func Main(specs ...function.Spec) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, specs))
+	os.Exit(Command(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, specs))
 }
 
-func run(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec) int {
+// Command is [Main] without the process: it runs until ctx ends and returns the exit code.
+func Command(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec) int {
 	switch {
 	case len(args) == 0:
 	case len(args) == 1 && (args[0] == "-h" || args[0] == "--help"):

@@ -1,0 +1,319 @@
+package boot_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"github.com/millrace/millrace/runtime/boot"
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/runtimetest"
+)
+
+func TestMain(m *testing.M) {
+	// sarama's metrics keep one goroutine for the life of the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
+
+const (
+	inType  = "test.in.v1"
+	outType = "test.out.v1"
+)
+
+// bundle is a running process of one function that answers each event with another.
+type bundle struct {
+	*runtimetest.Broker
+
+	in, out, letters string
+	addr             string
+	environment      map[string]string
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	b := &bundle{Broker: runtimetest.Kafka(t, nil), addr: freeAddress(t)}
+	b.in, b.out, b.letters = b.NewTopic(t, 3), b.NewTopic(t, 1), b.NewTopic(t, 1)
+	b.environment = map[string]string{
+		"KAFKA_BROKERS":     strings.Join(b.Addrs, ","),
+		"HTTP_ADDR":         b.addr,
+		"DEAD_LETTER_TOPIC": b.letters,
+		"COMMIT_INTERVAL":   "20ms",
+		"RETRY_FIRST_DELAY": "1ms",
+	}
+	return b
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (b *bundle) lookup(key string) (string, bool) {
+	v, ok := b.environment[key]
+	return v, ok
+}
+
+func (b *bundle) spec(t *testing.T) function.Spec {
+	return function.Spec{
+		Name:   "answer",
+		Topic:  b.in,
+		Group:  runtimetest.UniqueName(t),
+		Emits:  []string{outType},
+		Topics: map[string]string{outType: b.out},
+		New: func(function.Lookup) (function.Handler, error) {
+			return function.Raw(func(_ context.Context, e event.Event) ([]event.Event, error) {
+				if e.Subject() == "fails" {
+					return nil, errors.New("it always fails")
+				}
+				answer := event.New()
+				answer.SetType(outType)
+				return []event.Event{answer}, nil
+			}, inType), nil
+		},
+	}
+}
+
+// start runs the process until the test ends, and returns when every group has been joined.
+func (b *bundle) start(t *testing.T, spec function.Spec) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	started, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- boot.Run(ctx, b.lookup, []function.Spec{spec}, &boot.Options{
+			Log:     slog.New(slog.DiscardHandler),
+			Started: func() { close(started) },
+		})
+	}()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+	select {
+	case <-started:
+	case err := <-ended:
+		ended <- err
+		t.Fatalf("Run() = %v", err)
+	}
+	return stop
+}
+
+func (b *bundle) send(t *testing.T, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		b.Produce(t, b.in, &kgo.Record{Key: []byte(id), Value: []byte(`{}`), Headers: []kgo.RecordHeader{
+			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte("/test")},
+			{Key: "ce_type", Value: []byte(inType)}, {Key: "ce_subject", Value: []byte(strings.TrimRight(id, "0123456789"))},
+		}})
+	}
+}
+
+func (b *bundle) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.addr+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}
+
+func header(r *kgo.Record, key string) string {
+	for _, h := range r.Headers {
+		if h.Key == key {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+func TestAnEventBecomesItsAnswer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	spec := b.spec(t)
+	b.start(t, spec)
+	b.send(t, "a1", "a2", "a3")
+	got := map[string]string{}
+	for _, r := range b.Records(t, b.out, 3) {
+		got[header(r, "ce_causationid")] = header(r, "ce_id")
+	}
+	want := map[string]string{}
+	for _, id := range []string{"a1", "a2", "a3"} {
+		want[id] = function.EmittedID("answer", "/test", id, 0)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("answers %v, want %v", got, want)
+	}
+}
+
+func TestARecordThatKeepsFailingIsDeadLettered(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	spec := b.spec(t)
+	b.start(t, spec)
+	b.send(t, "fails1")
+	letter := b.Records(t, b.letters, 1)[0]
+	for key, want := range map[string]string{
+		"ce_id":              "fails1",
+		"dlq-original-topic": b.in,
+		"dlq-error-class":    function.ClassExhausted,
+		"dlq-retry-count":    "4",
+		"dlq-service-name":   "answer",
+		"dlq-consumer-group": spec.Group,
+	} {
+		if got := header(letter, key); got != want {
+			t.Errorf("header %s is %q, want %q", key, got, want)
+		}
+	}
+	if string(letter.Key) != "fails1" || string(letter.Value) != "{}" {
+		t.Errorf("dead letter has key %q and value %q", letter.Key, letter.Value)
+	}
+}
+
+func TestHealthReadinessAndMetrics(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	spec := b.spec(t)
+	b.start(t, spec)
+	b.send(t, "a1")
+	b.Records(t, b.out, 1)
+	if status, body := b.get(t, "/readyz"); status != http.StatusOK {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	if _, body := b.get(t, "/healthz"); body != `{"status":"healthy","details":{"connectedTopics":1,"activeConsumers":1,"producerConnected":true}}` {
+		t.Errorf("/healthz: %s", body)
+	}
+	runtimetest.Eventually(t, "the record counted", func() bool {
+		_, body := b.get(t, "/metrics")
+		return strings.Contains(body, "kafka_messages_consumed_total{") && strings.Contains(body, `consumer_group="`+spec.Group+`"`)
+	})
+}
+
+func TestReadinessTurnsRedWhileADeadLetterCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.environment["DEAD_LETTER_TOPIC"] = "no-such-topic"
+	spec := b.spec(t)
+	b.start(t, spec)
+	b.send(t, "fails1")
+	runtimetest.Eventually(t, "red", func() bool {
+		status, body := b.get(t, "/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "dead letters") && strings.Contains(body, "no-such-topic")
+	})
+	if got := slices.Collect(maps.Values(b.Committed(t, spec.Group, b.in))); len(got) != 0 {
+		t.Errorf("committed %v although the dead letter is not written", got)
+	}
+	b.CreateTopic(t, "no-such-topic", 1, nil)
+	runtimetest.Eventually(t, "green", func() bool { status, _ := b.get(t, "/readyz"); return status == http.StatusOK })
+}
+
+func TestRunNamesEveryProblemOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	maps.Copy(b.environment, map[string]string{"WORKERS": "0", "EVENT_FORMAT": "xml", "HTTP_ADDR": "nonsense", "KAFKA_BROKERS": "nowhere"})
+	broken := b.spec(t)
+	broken.Name = "Not Good"
+	err := boot.Run(t.Context(), b.lookup, []function.Spec{broken}, nil)
+	if err == nil {
+		t.Fatal("it started")
+	}
+	for _, want := range []string{"WORKERS", "EVENT_FORMAT", "HTTP_ADDR", "KAFKA_BROKERS", `function "Not Good": Name`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in:\n%v", want, err)
+		}
+	}
+}
+
+func TestRunRefusesToStart(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		change func(*bundle, *function.Spec)
+		want   string
+	}{
+		{"no broker", func(b *bundle, _ *function.Spec) { b.environment["KAFKA_BROKERS"] = "127.0.0.1:1" }, "127.0.0.1:1"},
+		{"no topic", func(_ *bundle, s *function.Spec) { s.Topic = "absent" }, "topic absent does not exist"},
+		{"no topic for what it emits", func(_ *bundle, s *function.Spec) { s.Topics = nil }, "emits type " + outType + ", which has no topic"},
+		{"handler that cannot be made", func(_ *bundle, s *function.Spec) {
+			s.New = func(function.Lookup) (function.Handler, error) { return nil, errors.New("no such template") }
+		}, "function answer: no such template"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			spec := b.spec(t)
+			tc.change(b, &spec)
+			err := boot.Run(t.Context(), b.lookup, []function.Spec{spec}, &boot.Options{Log: slog.New(slog.DiscardHandler)})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("Run() = %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+	t.Run("port in use", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		l, err := net.Listen("tcp", b.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		err = boot.Run(t.Context(), b.lookup, []function.Spec{b.spec(t)}, &boot.Options{Log: slog.New(slog.DiscardHandler)})
+		if err == nil || !strings.Contains(err.Error(), "HTTP_ADDR: "+b.addr+" is in use") {
+			t.Errorf("Run() = %v", err)
+		}
+	})
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name           string
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{"help", []string{"--help"}, 0, "KAFKA_BROKERS", ""},
+		{"help names the functions", []string{"-h"}, 0, "answer", ""},
+		{"unknown argument", []string{"--fast"}, 2, "", "--help lists the variables"},
+		{"cannot start", nil, 1, "", "WORKERS"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.environment["WORKERS"] = "-1"
+			var stdout, stderr bytes.Buffer
+			code := boot.Command(t.Context(), tc.args, b.lookup, &stdout, &stderr, []function.Spec{b.spec(t)})
+			if code != tc.code || !strings.Contains(stdout.String(), tc.stdout) || !strings.Contains(stderr.String(), tc.stderr) {
+				t.Errorf("exit code %d\n%s\n%s", code, &stdout, &stderr)
+			}
+		})
+	}
+}
