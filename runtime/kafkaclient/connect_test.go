@@ -118,36 +118,32 @@ func TestConnectSASL(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
-			broker := runtimetest.Kafka(t, &runtimetest.Options{Embedded: []kfake.Opt{
-				kfake.EnableSASL(), kfake.Superuser(mechanism, "user", "right-canary"),
-			}})
-			c := kafkaclient.Config{Brokers: broker.Addrs, SASLMechanism: mechanism, SASLUsername: "user", SASLPassword: config.NewSecret("right-canary")}
+			addrs := embedded(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "user", "right-canary"))
+			c := kafkaclient.Config{Brokers: addrs, SASLMechanism: mechanism, SASLUsername: "user", SASLPassword: config.NewSecret("right-canary")}
 			if err, _ := connect(t, c); err != nil {
 				t.Error(err)
 			}
 
 			c.SASLPassword = config.NewSecret("wrong-canary")
 			err, _ := connect(t, c)
-			mustHold(t, err, broker.Addrs[0], "KAFKA_SASL_PASSWORD", "KAFKA_SASL_USERNAME")
+			mustHold(t, err, addrs[0], "KAFKA_SASL_PASSWORD", "KAFKA_SASL_USERNAME")
 			if strings.Contains(err.Error(), "canary") {
 				t.Errorf("the password is in %q", err)
 			}
 
-			err, _ = connect(t, kafkaclient.Config{Brokers: broker.Addrs})
-			mustHold(t, err, broker.Addrs[0], "KAFKA_SASL_MECHANISM")
+			err, _ = connect(t, kafkaclient.Config{Brokers: addrs})
+			mustHold(t, err, addrs[0], "KAFKA_SASL_MECHANISM")
 		})
 	}
 }
 
 func TestConnectOtherMechanism(t *testing.T) {
 	t.Parallel()
-	broker := runtimetest.Kafka(t, &runtimetest.Options{Embedded: []kfake.Opt{
-		kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "right"),
-	}})
+	addrs := embedded(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "right"))
 	err, _ := connect(t, kafkaclient.Config{
-		Brokers: broker.Addrs, SASLMechanism: "SCRAM-SHA-512", SASLUsername: "user", SASLPassword: config.NewSecret("right"),
+		Brokers: addrs, SASLMechanism: "SCRAM-SHA-512", SASLUsername: "user", SASLPassword: config.NewSecret("right"),
 	})
-	mustHold(t, err, broker.Addrs[0], "KAFKA_SASL")
+	mustHold(t, err, addrs[0], "KAFKA_SASL")
 }
 
 func TestAdmin(t *testing.T) {
@@ -203,6 +199,26 @@ func TestExplain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// embedded starts a broker with settings of its own and returns its addresses.
+func embedded(t *testing.T, opts ...kfake.Opt) []string {
+	t.Helper()
+	cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	return cluster.ListenAddrs()
+}
+
+func port(t *testing.T, addr string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 // refusedAddr returns an address on which nobody listens.

@@ -51,7 +51,7 @@ func advice(err error) string {
 	case isTLSError(err):
 		return tlsAdvice(err)
 	case isTimeout(err):
-		return "no answer: check the address in KAFKA_BROKERS, and firewalls between"
+		return "no answer: check the address in KAFKA_BROKERS, firewalls between, and whether the port wants TLS (KAFKA_TLS)"
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return "the broker closed the connection: check KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD, whether the port " +
 			"wants SASL (KAFKA_SASL_MECHANISM) and whether it wants TLS (KAFKA_TLS)"
@@ -73,9 +73,10 @@ func isTLSError(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError
 		record       tls.RecordHeaderError
-		alert        tls.AlertError
+		alert        *net.OpError
 	)
-	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &alert)
+	return errors.As(err, &verification) || errors.As(err, &record) ||
+		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error")
 }
 
 func tlsAdvice(err error) string {
@@ -95,5 +96,5 @@ func tlsAdvice(err error) string {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the broker's certificate is expired or not yet valid: renew it, or check the clock"
 	}
-	return "TLS failed: check KAFKA_TLS_CA_FILE, KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE"
+	return "TLS failed: check KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE, and that the broker speaks TLS 1.2 or later"
 }
