@@ -42,6 +42,7 @@ func TestParse(t *testing.T) {
 		"exponent too large":          {text: "1e19", err: money.ErrRange},
 		"exponent bomb":               {text: "1e999999999999999999999", err: money.ErrRange},
 		"negative exponent bomb":      {text: "1e-999999999999999999999", err: money.ErrRange},
+		"65 characters":               {text: "1." + strings.Repeat("0", 63), err: money.ErrRange},
 		"long text":                   {text: strings.Repeat("1", 1<<20), err: money.ErrRange},
 		"empty":                       {text: "", err: money.ErrSyntax},
 		"not a number":                {text: "NaN", err: money.ErrSyntax},

@@ -99,6 +99,22 @@ func TestRequestsOfTheTutorial(t *testing.T) {
 	}
 }
 
+type table map[string]int
+
+func (table) Template() string { return "table" }
+
+// A redelivery asks in the same bytes.
+func TestWithIsDeterministic(t *testing.T) {
+	t.Parallel()
+	content := table{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7, "h": 8, "i": 9}
+	for range 20 {
+		asked, err := notification.Requested{}.With(content)
+		if err != nil || string(asked.Data) != `{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9}` {
+			t.Fatalf("data is %s, %v", asked.Data, err)
+		}
+	}
+}
+
 type list []string
 
 func (list) Template() string { return "list" }

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,27 +68,31 @@ func newError(name string, violations []Violation) error {
 	return &Error{Type: name, Violations: listed, More: len(violations) - len(listed)}
 }
 
-// appendSchemaViolations takes the leaves of the schema library's tree of errors: they are the violations, the rest is
-// grouping.
+// appendSchemaViolations adds what the schema library found.
 func appendSchemaViolations(violations []Violation, err error) []Violation {
-	e, ok := err.(*jsonschema.ValidationError)
-	if !ok {
+	var found *jsonschema.ValidationError
+	if !errors.As(err, &found) {
 		return append(violations, Violation{Problem: "cannot be checked"})
 	}
-	for _, cause := range e.Causes {
-		violations = appendSchemaViolations(violations, cause)
+	return appendLeaves(violations, found)
+}
+
+// appendLeaves adds the leaves of the library's tree of errors: they are the violations, the rest is grouping.
+func appendLeaves(violations []Violation, found *jsonschema.ValidationError) []Violation {
+	for _, cause := range found.Causes {
+		violations = appendLeaves(violations, cause)
 	}
-	if len(e.Causes) > 0 {
+	if len(found.Causes) > 0 {
 		return violations
 	}
-	path := pointer(e.InstanceLocation)
-	if required, ok := e.ErrorKind.(*kind.Required); ok {
+	path := pointer(found.InstanceLocation)
+	if required, ok := found.ErrorKind.(*kind.Required); ok {
 		for _, name := range required.Missing {
 			violations = append(violations, Violation{path + "/" + name, "is missing"})
 		}
 		return violations
 	}
-	return append(violations, Violation{path, problem(e.ErrorKind)})
+	return append(violations, Violation{path, problem(found.ErrorKind)})
 }
 
 // pointer joins names that the schema knows and indexes: neither needs the escapes of RFC 6901.

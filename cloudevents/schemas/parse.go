@@ -85,7 +85,7 @@ func (p parser) value() (any, error) {
 	case jsontext.KindTrue, jsontext.KindFalse:
 		return token.Bool(), nil
 	}
-	return nil, nil
+	return nil, nil // null: ReadToken returns no other kind where a value stands
 }
 
 func (p parser) object() (any, error) {

@@ -3,6 +3,7 @@ package schemas
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -71,7 +72,7 @@ func newChecker(name string) *checker {
 func compile(name string) (*jsonschema.Schema, error) {
 	text, ok := Schema(name)
 	if !ok {
-		return nil, fmt.Errorf("not found")
+		return nil, errors.New("not found")
 	}
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {

@@ -51,6 +51,7 @@ func TestDocumentsAreUpToDate(t *testing.T) {
 	}
 }
 
+// testdata/published has the documents as of the last release. A release copies the current ones there.
 func TestDocumentsStayCompatible(t *testing.T) {
 	t.Parallel()
 	published, err := os.ReadDir("testdata/published")

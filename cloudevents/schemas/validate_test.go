@@ -109,6 +109,7 @@ func TestInvalidData(t *testing.T) {
 		"amount of too many digits":   {order.CreatedType, `{"orderId":"1","customerId":"2","amount":0.12345678901234567891}`, `/amount must be in the format decimal`},
 		"exponent bomb":               {order.CreatedType, `{"orderId":"1","customerId":"2","amount":1e999999999}`, `has a number of more than 400 characters, or with an exponent beyond 400, at byte 52`},
 		"negative exponent bomb":      {order.CreatedType, `{"orderId":"1","customerId":"2","amount":1,"x":1E-999999999999999999999}`, `has a number of more than 400 characters, or with an exponent beyond 400, at byte 71`},
+		"exponent of -401":            {order.CreatedType, `{"x":1e-401}`, `has a number of more than 400 characters, or with an exponent beyond 400, at byte 11`},
 		"long number":                 {order.CreatedType, `{"orderId":"1","customerId":"2","amount":` + strings.Repeat("9", 401) + `}`, `has a number of more than 400 characters, or with an exponent beyond 400, at byte 442`},
 		"currency of four letters":    {order.CreatedType, `{"orderId":"1","customerId":"2","amount":3,"currency":"EURO"}`, `/currency must match ^[A-Za-z]{3}$`},
 		"quantity of 0":               {order.CreatedType, `{"orderId":"1","customerId":"2","amount":3,"items":[{"productId":"p","quantity":0}]}`, `/items/0/quantity must be at least 1`},
