@@ -125,6 +125,7 @@ func TestInvalidData(t *testing.T) {
 		"hour of one digit":           {order.CreatedType, `{"orderId":"1","customerId":"2","amount":3,"orderDate":"2016-12-31T3:00:00Z"}`, `/orderDate must be in the format date-time`},
 		"more than 1 MiB":             {order.CreatedType, pad(schemas.MaxSize + 1), `has 1048577 bytes, more than 1048576`},
 		"nested 65 deep":              {order.CreatedType, nest(schemas.MaxDepth + 1), `is nested more than 64 deep, at byte 115`},
+		"objects nested 65 deep":      {order.CreatedType, strings.Repeat(`{"a":`, schemas.MaxDepth+1), `is nested more than 64 deep, at byte 321`},
 		"nested very deep":            {order.CreatedType, strings.Repeat("[", 1<<20), `is nested more than 64 deep, at byte 65`},
 		"channel of another type":     {notification.RequestedType, `{"type":1,"template":"t"}`, `/type is number, must be string`},
 		"template data that is none":  {notification.RequestedType, `{"type":"sms","template":"t","data":[1]}`, `/data is array, must be null or object`},
