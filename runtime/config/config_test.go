@@ -34,6 +34,7 @@ type everyKind struct {
 	Port     uint16        `env:"PORT, default=9092" min:"1"`
 	Big      int64         `env:"BIG"`
 	Ratio    float64       `env:"RATIO, default=0.5" min:"0" max:"1"`
+	Any      float32       `env:"ANY"`
 	Wait     time.Duration `env:"WAIT, default=1s" min:"10ms" max:"1m"`
 	Level    slog.Level    `env:"LEVEL, default=WARN"`
 	Password config.Secret `env:"PASSWORD" min:"8"`
@@ -108,8 +109,8 @@ func TestLoadOneValue(t *testing.T) {
 		{"beyond int64", "BIG", "9223372036854775808", big, int64(0), "BIG must be a whole number from -9223372036854775808 to 9223372036854775807"},
 		{"a ratio", "RATIO", "1", ratio, 1.0, ""},
 		{"too large a ratio", "RATIO", "1.01", ratio, 1.01, "RATIO must be a number from 0 to 1"},
-		{"infinite", "RATIO", "-Inf", nil, nil, "RATIO must be a number from 0 to 1"},
-		{"not a number", "RATIO", "NaN", nil, nil, "RATIO must be a number from 0 to 1"},
+		{"infinite", "ANY", "-Inf", nil, nil, "ANY must be a number"},
+		{"not a number", "ANY", "NaN", nil, nil, "ANY must be a number"},
 		{"a duration", "WAIT", "60s", wait, time.Minute, ""},
 		{"a negative duration", "WAIT", "-1s", wait, -time.Second, "WAIT must be a duration such as 1h30m, 10s or 250ms from 10ms to 1m"},
 		{"a duration without a unit", "WAIT", "30", wait, time.Second, "WAIT must be a duration such as 1h30m, 10s or 250ms from 10ms to 1m"},
@@ -215,6 +216,19 @@ func (c *credentials) Validate() error {
 		errors.New("a login needs\ntwo halves"),
 		fmt.Errorf("%w and %w", errors.New("one"), errors.New("two")),
 	)
+}
+
+func TestLoadPrefixedDefault(t *testing.T) {
+	t.Parallel()
+	var target struct {
+		Mail struct {
+			Port int `env:"PORT, default=587"`
+		} `env:", prefix=SMTP_"`
+	}
+	err := config.Load(environment(map[string]string{"PORT": "8080"}), &target)
+	if err != nil || target.Mail.Port != 587 {
+		t.Errorf("got %d, %v, want the default: PORT is not SMTP_PORT", target.Mail.Port, err)
+	}
 }
 
 func TestLoadAsksValidate(t *testing.T) {

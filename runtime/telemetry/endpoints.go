@@ -1,0 +1,101 @@
+package telemetry
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	// maxScrapes and scrapeTimeout bound the work that /metrics can be made to do.
+	maxScrapes    = 4
+	scrapeTimeout = 10 * time.Second
+	// maxReason bounds one error in an answer, in bytes.
+	maxReason = 1 << 10
+)
+
+// NewMux returns the handler of three paths, for GET and HEAD. Further paths may be added, so that one listener serves
+// several things.
+//
+//   - /healthz: 200 as long as the process answers. A broker that is down is not mended by a restart, so it is told in the
+//     body alone: {"status":"healthy","details":{"connectedTopics":5,"activeConsumers":3,"producerConnected":true}};
+//     "unhealthy" has details.error besides.
+//   - /readyz: 200, or 503 with every unmet condition.
+//   - /metrics: what metrics gathers, for Prometheus.
+func NewMux(health *Health, metrics prometheus.Gatherer) *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", health.serveHealth)
+	mux.HandleFunc("GET /readyz", health.serveReady)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		MaxRequestsInFlight: maxScrapes,
+		Timeout:             scrapeTimeout,
+		EnableOpenMetrics:   true,
+	}))
+	return mux
+}
+
+type healthAnswer struct {
+	Status  string        `json:"status"`
+	Details healthDetails `json:"details"`
+}
+
+type healthDetails struct {
+	ConnectedTopics   int    `json:"connectedTopics"`
+	ActiveConsumers   int    `json:"activeConsumers"`
+	ProducerConnected bool   `json:"producerConnected"`
+	Error             string `json:"error,omitempty"`
+}
+
+func (h *Health) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	c := h.counts()
+	answer := healthAnswer{"healthy", healthDetails{c.topics, c.consumers, c.producer, ""}}
+	if err := h.Ready(); err != nil {
+		answer.Status, answer.Details.Error = "unhealthy", reason(err)
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+type readyAnswer struct {
+	Status     string            `json:"status"`
+	Conditions []conditionAnswer `json:"conditions,omitempty"`
+}
+
+type conditionAnswer struct {
+	Component string `json:"component"`
+	Error     string `json:"error"`
+}
+
+func (h *Health) serveReady(w http.ResponseWriter, _ *http.Request) {
+	notReady, ok := errors.AsType[*NotReadyError](h.Ready())
+	if !ok {
+		writeJSON(w, http.StatusOK, readyAnswer{Status: "ready"})
+		return
+	}
+	answer := readyAnswer{Status: "not ready"}
+	for _, c := range notReady.Conditions {
+		answer.Conditions = append(answer.Conditions, conditionAnswer{c.Component, reason(c.Err)})
+	}
+	writeJSON(w, http.StatusServiceUnavailable, answer)
+}
+
+func reason(err error) string {
+	text, cut := cutText(err.Error(), maxReason)
+	if cut > 0 {
+		text += "…"
+	}
+	return text
+}
+
+func writeJSON(w http.ResponseWriter, status int, answer any) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	// A client that went away is no concern of the process.
+	_ = json.MarshalWrite(w, answer)
+}
