@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace/millrace/infra"
 	"github.com/millrace/millrace/localdev/cluster"
+	"github.com/millrace/millrace/runtime/kafkaclient"
 )
 
 // DefaultPort is where every tutorial and client expects Kafka.
@@ -118,7 +119,7 @@ func (b *Broker) createTopics(ctx context.Context, topics []infra.Topic) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	client, err := cluster.Connect(ctx, []string{b.addr})
+	client, err := cluster.Connect(ctx, kafkaclient.Config{Brokers: []string{b.addr}})
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/infra"
 	"github.com/millrace/millrace/localdev/broker"
 	"github.com/millrace/millrace/localdev/cluster"
+	"github.com/millrace/millrace/runtime/kafkaclient"
 )
 
 // childDir names the data folder of the process that a test kills: see TestKilledBrokerKeepsWhatItAcknowledged.
@@ -63,7 +64,7 @@ func start(t *testing.T, o broker.Options) *broker.Broker {
 
 func connect(t *testing.T, addr string, opts ...kgo.Opt) *cluster.Client {
 	t.Helper()
-	client, err := cluster.Connect(t.Context(), []string{addr}, opts...)
+	client, err := cluster.Connect(t.Context(), kafkaclient.Config{Brokers: []string{addr}}, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

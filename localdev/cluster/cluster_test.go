@@ -2,8 +2,13 @@ package cluster_test
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,9 +21,13 @@ import (
 
 	"github.com/millrace/millrace/infra"
 	"github.com/millrace/millrace/localdev/cluster"
+	"github.com/millrace/millrace/runtime/config"
+	"github.com/millrace/millrace/runtime/kafkaclient"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func at(brokers ...string) kafkaclient.Config { return kafkaclient.Config{Brokers: brokers} }
 
 func connect(t *testing.T) *cluster.Client {
 	t.Helper()
@@ -27,7 +36,7 @@ func connect(t *testing.T) *cluster.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(kafka.Close)
-	client, err := cluster.Connect(t.Context(), kafka.ListenAddrs())
+	client, err := cluster.Connect(t.Context(), at(kafka.ListenAddrs()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +152,7 @@ func TestUnreachableNamesAddressAndCause(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
-			_, err := cluster.Connect(t.Context(), []string{test.addr})
+			_, err := cluster.Connect(t.Context(), at(test.addr))
 			var unreachable *cluster.UnreachableError
 			if !errors.As(err, &unreachable) {
 				t.Fatalf("got %v, want UnreachableError", err)
@@ -160,11 +169,69 @@ func TestUnreachableNamesAddressAndCause(t *testing.T) {
 	}
 }
 
+func TestCredentials(t *testing.T) {
+	t.Parallel()
+	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.EnableSASL(), kfake.Superuser(mechanism, "user", "right"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer kafka.Close()
+		conf := at(kafka.ListenAddrs()...)
+		conf.SASLMechanism, conf.SASLUsername, conf.SASLPassword = mechanism, "user", config.NewSecret("right")
+		client, err := cluster.Connect(t.Context(), conf)
+		if err != nil {
+			t.Errorf("%s: %v", mechanism, err)
+			continue
+		}
+		client.Close()
+		conf.SASLPassword = config.NewSecret("canary")
+		_, err = cluster.Connect(t.Context(), conf)
+		var unreachable *cluster.UnreachableError
+		if !errors.As(err, &unreachable) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s with a wrong password: got %v", mechanism, err)
+		}
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	site := httptest.NewTLSServer(nil)
+	defer site.Close()
+	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.TLS(&tls.Config{Certificates: site.TLS.Certificates}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kafka.Close()
+	conf := at(kafka.ListenAddrs()...)
+	conf.TLS = true
+	if _, err := cluster.Connect(t.Context(), conf); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("a certificate that nobody vouches for: got %v", err)
+	}
+	conf.TLSCAFile = filepath.Join(t.TempDir(), "ca.pem")
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw})
+	if err := os.WriteFile(conf.TLSCAFile, authority, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := cluster.Connect(t.Context(), conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	if _, err := cluster.Connect(t.Context(), at("nowhere")); err == nil || !strings.Contains(err.Error(), "KAFKA_BROKERS") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestConnectEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if _, err := cluster.Connect(ctx, []string{deaf(t)}); !errors.Is(err, context.Canceled) {
+	if _, err := cluster.Connect(ctx, at(deaf(t))); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
@@ -176,7 +243,7 @@ func TestABrokerThatGoesAwayIsUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer kafka.Close()
-	client, err := cluster.Connect(t.Context(), kafka.ListenAddrs())
+	client, err := cluster.Connect(t.Context(), at(kafka.ListenAddrs()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,29 +257,6 @@ func TestABrokerThatGoesAwayIsUnreachable(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 6*time.Second {
 		t.Errorf("it took %s", took)
-	}
-}
-
-func TestParseBrokers(t *testing.T) {
-	t.Parallel()
-	for list, want := range map[string][]string{
-		"127.0.0.1:9092":            {"127.0.0.1:9092"},
-		"a:1, b:65535":              {"a:1", "b:65535"},
-		"[::1]:9092":                {"[::1]:9092"},
-		"":                          nil,
-		"localhost":                 nil,
-		":9092":                     nil,
-		"a:0":                       nil,
-		"a:65536":                   nil,
-		"a:kafka":                   nil,
-		"a:1,":                      nil,
-		"PLAINTEXT://a:9092":        nil,
-		strings.Repeat("a:1,", 101): nil,
-	} {
-		got, err := cluster.ParseBrokers(list)
-		if (err == nil) != (want != nil) || (err == nil && !slices.Equal(got, want)) {
-			t.Errorf("%q: got %v, %v", list, got, err)
-		}
 	}
 }
 

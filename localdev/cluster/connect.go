@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/runtime/kafkaclient"
 )
 
-// DefaultBroker is where the embedded broker listens, and where every Kafka tool looks first.
-const DefaultBroker = "127.0.0.1:9092"
+// clientID names this client in the broker's logs.
+const clientID = "millrace"
 
 // patience bounds how long a broker may be silent: at the start, and for each later request with its repetitions.
 const patience = 4 * time.Second
@@ -32,26 +34,6 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns the cause.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// ParseBrokers splits "host:port,host:port" and checks each address. At most 100 are read.
-func ParseBrokers(list string) ([]string, error) {
-	brokers := strings.Split(list, ",")
-	if len(brokers) > 100 {
-		return nil, fmt.Errorf("%d brokers are named, at most 100 are read", len(brokers))
-	}
-	for i, b := range brokers {
-		b = strings.TrimSpace(b)
-		host, port, err := net.SplitHostPort(b)
-		if err != nil || host == "" {
-			return nil, fmt.Errorf("%q is not a broker's address: it must be HOST:PORT", b)
-		}
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, fmt.Errorf("%q is not a broker's address: the port must be 1 to 65535", b)
-		}
-		brokers[i] = b
-	}
-	return brokers, nil
-}
-
 // Client is a connection to a cluster, for one command's life.
 type Client struct {
 	*kgo.Client
@@ -61,16 +43,19 @@ type Client struct {
 
 // Connect returns a client once a broker answered, within 4 seconds or before ctx ends; otherwise the error is an
 // [*UnreachableError]. Topics are never created on the way. The caller closes the client.
-func Connect(ctx context.Context, brokers []string, opts ...kgo.Opt) (*Client, error) {
-	kafka, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(brokers...),
-		kgo.ClientID("millrace"),
-		kgo.DialTimeout(patience),
+func Connect(ctx context.Context, config kafkaclient.Config, opts ...kgo.Opt) (*Client, error) {
+	secured, err := settings(config)
+	if err != nil {
+		return nil, err
+	}
+	kafka, err := kgo.NewClient(slices.Concat([]kgo.Opt{
+		kgo.SeedBrokers(config.Brokers...),
+		kgo.ClientID(clientID),
 		kgo.RequestTimeoutOverhead(patience),
 		kgo.RetryTimeout(patience),
-	}, opts...)...)
+	}, secured, opts)...)
 	if err != nil {
-		return nil, fmt.Errorf("Kafka client: %w", err)
+		return nil, fmt.Errorf("client for %s: %w", strings.Join(config.Brokers, ","), err)
 	}
 	pingCtx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -79,9 +64,9 @@ func Connect(ctx context.Context, brokers []string, opts ...kgo.Opt) (*Client, e
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &UnreachableError{Brokers: brokers, Err: plainCause(err)}
+		return nil, &UnreachableError{Brokers: config.Brokers, Err: plainCause(err)}
 	}
-	return &Client{Client: kafka, Admin: kadm.NewClient(kafka), brokers: brokers}, nil
+	return &Client{Client: kafka, Admin: kadm.NewClient(kafka), brokers: config.Brokers}, nil
 }
 
 // Brokers are the addresses that the client was given.
