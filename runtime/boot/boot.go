@@ -7,6 +7,7 @@ package boot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -19,7 +20,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/runtime/consumergroup"
-	"github.com/millrace/millrace/runtime/deadletter"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/middleware"
@@ -123,10 +123,9 @@ func newProcess(s *settings, functions []pipeline.Function, log *slog.Logger, o 
 		return nil, err
 	}
 	p.monitor.SetProducer(p.sink.Connected)
-	p.letters = &letters{
-		health: p.monitor.Health,
-		writer: deadletter.NewWriter(p.sink, deadletter.Service{Name: s.Telemetry.ServiceName, Version: s.Telemetry.ServiceVersion},
-			&deadletter.Options{Topic: s.Publish.DeadLetters}),
+	p.letters, err = newLetters(s, p.sink, p.monitor.Health)
+	if err != nil {
+		return nil, errors.Join(err, p.sink.Close())
 	}
 	p.server, err = telemetry.NewServer(s.Telemetry.HTTPAddr, telemetry.NewMux(p.monitor.Health, registry), log)
 	if err != nil {
@@ -160,6 +159,9 @@ func (p *process) member(ctx context.Context, group string, functions []pipeline
 	})
 	if err != nil {
 		return err
+	}
+	if err := p.sink.RequireTopics(line.Outputs()...); err != nil {
+		return fmt.Errorf("consumer group %s publishes: %w", group, err)
 	}
 	return consumergroup.Run(ctx, p.settings.Kafka, p.settings.Group, line, &consumergroup.Options{Log: p.log, Monitor: p.monitor})
 }
@@ -197,18 +199,4 @@ func (m *monitor) Joined(group string) {
 	if last && m.started != nil {
 		m.started()
 	}
-}
-
-// letters writes dead letters, and turns readiness red while that fails.
-type letters struct {
-	writer *deadletter.Writer
-	health *telemetry.Health
-}
-
-func (l *letters) Write(ctx context.Context, f pipeline.Failure) error {
-	err := l.writer.Write(ctx, f)
-	if ctx.Err() == nil {
-		l.health.Set("dead letters", err)
-	}
-	return err
 }

@@ -15,7 +15,10 @@ import (
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/runtime/boot"
@@ -220,19 +223,38 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 func TestReadinessTurnsRedWhileADeadLetterCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.environment["DEAD_LETTER_TOPIC"] = "no-such-topic"
+	fault := b.Embedded(t).Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.Produce}, Topic: b.letters, Err: kerr.NotEnoughReplicas, Count: -1,
+	})
 	spec := b.spec(t)
 	b.start(t, spec)
 	b.send(t, "fails1")
 	runtimetest.Eventually(t, "red", func() bool {
 		status, body := b.get(t, "/readyz")
-		return status == http.StatusServiceUnavailable && strings.Contains(body, "dead letters") && strings.Contains(body, "no-such-topic")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "dead letters") && strings.Contains(body, b.letters)
 	})
 	if got := slices.Collect(maps.Values(b.Committed(t, spec.Group, b.in))); len(got) != 0 {
 		t.Errorf("committed %v although the dead letter is not written", got)
 	}
-	b.CreateTopic(t, "no-such-topic", 1, nil)
+	fault.Remove()
 	runtimetest.Eventually(t, "green", func() bool { status, _ := b.get(t, "/readyz"); return status == http.StatusOK })
+	if letter := b.Records(t, b.letters, 1)[0]; header(letter, "ce_id") != "fails1" {
+		t.Errorf("dead letter of %s", header(letter, "ce_id"))
+	}
+}
+
+func TestARecordAsLargeAsItsTopicAllowsFitsIntoTheDeadLetterTopic(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.letters = runtimetest.UniqueName(t)
+	b.CreateTopic(t, b.letters, 1, map[string]string{"max.message.bytes": "2097152"})
+	b.environment["DEAD_LETTER_TOPIC"] = b.letters
+	b.start(t, b.spec(t))
+	value := bytes.Repeat([]byte{0xfe}, 1_000_000-500)
+	b.Produce(t, b.in, &kgo.Record{Value: value})
+	if letter := b.Records(t, b.letters, 1)[0]; !bytes.Equal(letter.Value, value) {
+		t.Errorf("dead letter of %d bytes, want %d", len(letter.Value), len(value))
+	}
 }
 
 func TestRunNamesEveryProblemOfTheEnvironment(t *testing.T) {
@@ -262,6 +284,10 @@ func TestRunRefusesToStart(t *testing.T) {
 		{"no broker", func(b *bundle, _ *function.Spec) { b.environment["KAFKA_BROKERS"] = "127.0.0.1:1" }, "127.0.0.1:1"},
 		{"no topic", func(_ *bundle, s *function.Spec) { s.Topic = "absent" }, "topic absent does not exist"},
 		{"no topic for what it emits", func(_ *bundle, s *function.Spec) { s.Topics = nil }, "emits type " + outType + ", which has no topic"},
+		{"no dead letter topic", func(b *bundle, _ *function.Spec) { b.environment["DEAD_LETTER_TOPIC"] = "absent" },
+			"DEAD_LETTER_TOPIC: topic absent does not exist"},
+		{"no output topic", func(_ *bundle, s *function.Spec) { s.Topics = map[string]string{outType: "absent"} },
+			"publishes: topic absent does not exist"},
 		{"handler that cannot be made", func(_ *bundle, s *function.Spec) {
 			s.New = func(function.Lookup) (function.Handler, error) { return nil, errors.New("no such template") }
 		}, "function answer: no such template"},

@@ -98,16 +98,8 @@ func connect(client kafkaclient.Config, settings *sarama.Config, p *pipeline.Pip
 	if err != nil {
 		return nil, err
 	}
-	for _, topic := range p.Topics() {
-		_, err := connection.Partitions(topic)
-		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-			err = fmt.Errorf("topic %s does not exist on %v: create it, topics are never created by reading", topic, client.Brokers)
-		} else if err != nil {
-			err = fmt.Errorf("topic %s: %w", topic, kafkaclient.Explain(err, client.Brokers))
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("consumer group %s: %w", p.Group(), err), connection.Close())
-		}
+	if err := kafkaclient.RequireTopics(connection, client.Brokers, p.Topics()...); err != nil {
+		return nil, errors.Join(fmt.Errorf("consumer group %s: %w", p.Group(), err), connection.Close())
 	}
 	return connection, nil
 }

@@ -20,6 +20,7 @@ type Pipeline struct {
 	group     string
 	routes    map[route]*step
 	orders    map[string]function.Order
+	outputs   map[string]bool
 	dead      DeadLetters
 	observers []Observer
 	waits     Backoff
@@ -57,6 +58,7 @@ func New(group string, functions []Function, sink Sink, dead DeadLetters, o *Opt
 		group:     group,
 		routes:    map[route]*step{},
 		orders:    map[string]function.Order{},
+		outputs:   map[string]bool{},
 		dead:      dead,
 		observers: o.Observers,
 		waits:     o.Waits,
@@ -80,6 +82,9 @@ func (p *Pipeline) add(f Function, sink Sink, middleware func(function.Spec) []M
 	topics, err := outputTopics(spec)
 	if err != nil {
 		return err
+	}
+	for _, topic := range topics {
+		p.outputs[topic] = true
 	}
 	emit := emitter{spec: spec, topics: topics, sink: sink, now: p.now}
 	s := &step{spec: spec, handle: emit.around(f.Handler)}
@@ -127,6 +132,9 @@ func (p *Pipeline) Group() string { return p.group }
 
 // Topics returns the topics that the group reads, sorted.
 func (p *Pipeline) Topics() []string { return slices.Sorted(maps.Keys(p.orders)) }
+
+// Outputs returns the topics that the group's functions publish to, sorted.
+func (p *Pipeline) Outputs() []string { return slices.Sorted(maps.Keys(p.outputs)) }
 
 // Order returns the order in which records of a topic must be handled: the strictest of its functions'.
 func (p *Pipeline) Order(topic string) function.Order { return p.orders[topic] }
