@@ -2,12 +2,15 @@ package config
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 )
 
 // Problem is one thing that is wrong with the environment. A Validate method may return one, or several joined with
 // [errors.Join].
+//
+//nolint:errname // callers match *Error, which lists these
 type Problem struct {
 	// Variable is the name of the variable. It is empty where a Validate method did not name one.
 	Variable string
@@ -83,7 +86,7 @@ func (s *structure) load(lookup func(string) (string, bool)) []Problem {
 func (s *structure) redact(text string) string {
 	const tooShort = 4 // cutting out single letters would garble the text, and hide nothing
 	for _, f := range s.fields {
-		if secret, ok := f.value.Interface().(Secret); ok && len(secret.Reveal()) >= tooShort {
+		if secret, ok := reflect.TypeAssert[Secret](f.value); ok && len(secret.Reveal()) >= tooShort {
 			text = strings.ReplaceAll(text, secret.Reveal(), redacted)
 		}
 	}
@@ -96,7 +99,7 @@ func flatten(err error) []Problem {
 	if err == nil {
 		return nil
 	}
-	if p, ok := err.(Problem); ok {
+	if p, ok := err.(Problem); ok { //nolint:errorlint // what wraps a Problem says more
 		return []Problem{oneLine(p)}
 	}
 	joined, ok := err.(interface{ Unwrap() []error })

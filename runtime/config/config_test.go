@@ -166,12 +166,10 @@ NAME is empty, must be a text`
 	if textOf(err) != want {
 		t.Errorf("got:\n%v\nwant:\n%s", err, want)
 	}
-	var all *config.Error
-	if !errors.As(err, &all) || len(all.Problems) != 5 || all.Problems[2].Variable != "SMTP_HOST" {
+	if all, ok := errors.AsType[*config.Error](err); !ok || len(all.Problems) != 5 || all.Problems[2].Variable != "SMTP_HOST" {
 		t.Errorf("not a *config.Error of five problems: %#v", err)
 	}
-	var problem config.Problem
-	if !errors.As(err, &problem) {
+	if _, ok := errors.AsType[config.Problem](err); !ok {
 		t.Error("a config.Problem is not found with errors.As")
 	}
 }
@@ -288,7 +286,7 @@ func TestProgrammingErrorsPanic(t *testing.T) {
 			P *int `env:"P"`
 		}{}, ".P is a *int"},
 		{"an unexported field", &struct {
-			x int `env:"X"` //nolint:unused // read by reflection
+			x int `env:"X"`
 		}{}, ".x has an env tag and is not exported"},
 		{"no name", &struct {
 			X int `env:", required"`

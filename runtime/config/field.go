@@ -84,7 +84,7 @@ func (s *structure) add(v reflect.Value, path, prefix string) {
 	if !v.CanInterface() {
 		return // an embedded struct of an unexported type: its exported fields count, its methods are promoted
 	}
-	if validates, ok := v.Addr().Interface().(validator); ok {
+	if validates, ok := reflect.TypeAssert[validator](v.Addr()); ok {
 		s.validators = append(s.validators, validates)
 	}
 }
@@ -189,8 +189,8 @@ func (f *field) load(lookup func(string) (string, bool)) *Problem {
 	}
 	v, err := f.decode(func(string) (string, bool) { return raw, true })
 	if err != nil {
-		// The error is not told: it quotes the value.
-		f.loadFallback(lookup)
+		// The error is not told, for it quotes the value, nor what may be wrong with the default besides.
+		_ = f.loadFallback(lookup)
 		return f.problem("must be ")
 	}
 	f.value.Set(v)

@@ -36,7 +36,7 @@ func TestNoVerbShowsASecret(t *testing.T) {
 	t.Parallel()
 	h := newHolder()
 	hex := fmt.Sprintf("%x", canary)
-	for _, verb := range strings.Split("v +v #v s q x X d t c U e p T 20s -20v .3s #q #x", " ") {
+	for verb := range strings.SplitSeq("v +v #v s q x X d t c U e p T 20s -20v .3s #q #x", " ") {
 		for _, value := range []any{h, &h, h.Exported, h.Pointer, h.list, h.byName} {
 			text := fmt.Sprintf("%"+verb, value)
 			if strings.Contains(text, canary[:3]) || strings.Contains(strings.ToLower(text), hex[:8]) {

@@ -296,6 +296,7 @@ func hotOutcome() *pipeline.Outcome {
 	}
 }
 
+//nolint:paralleltest // testing.AllocsPerRun refuses to run beside others
 func TestObserveDoesNotAllocate(t *testing.T) {
 	m, _ := newMetrics(t, spec("mailer", "orders", "mail", "sent"))
 	log := telemetry.NewOutcomeLog(telemetry.NewLogger(io.Discard, telemetry.Config{}))
