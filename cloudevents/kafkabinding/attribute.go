@@ -199,7 +199,7 @@ func printable(text string) bool {
 			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
 		// A byte's high bit is set by the subtraction for control characters, by the addition for 0x7f, by x itself
 		// beyond ASCII. A borrow or a carry reaches the next byte only from a byte that has set its bit.
-		if (x-' '*ones|x+ones|x)&high != 0 {
+		if ((x-' '*ones)|(x+ones)|x)&high != 0 {
 			return false
 		}
 	}

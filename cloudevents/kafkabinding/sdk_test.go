@@ -2,6 +2,7 @@ package kafkabinding_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -43,4 +44,41 @@ func mustTime(tb testing.TB, text string) time.Time {
 		tb.Fatal(err)
 	}
 	return t
+}
+
+// sdkDecode decodes m by the SDK, and takes out the coordinates of the broker that it puts among the extensions.
+func sdkDecode(m kafkabinding.Message) (_ event.Event, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the SDK panicked: %v", v)
+		}
+	}()
+	e, err := sdkDecodeRecord(consumerMessage(m))
+	if err != nil {
+		return event.Event{}, err
+	}
+	for _, name := range []string{"kafkatopic", "kafkapartition", "kafkaoffset"} {
+		e.SetExtension(name, nil)
+	}
+	return *e, nil
+}
+
+func sdkEncode(e event.Event, mode kafkabinding.Mode) (kafkabinding.Message, error) {
+	record, err := sdkEncodeRecord(e, mode)
+	if err != nil {
+		return kafkabinding.Message{}, err
+	}
+	var m kafkabinding.Message
+	for _, h := range record.Headers {
+		m.Headers = append(m.Headers, kafkabinding.Header{Key: h.Key, Value: h.Value})
+	}
+	if record.Key != nil {
+		if m.Key, err = record.Key.Encode(); err != nil {
+			return m, err
+		}
+	}
+	if record.Value != nil {
+		m.Value, err = record.Value.Encode()
+	}
+	return m, err
 }

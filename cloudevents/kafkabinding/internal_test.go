@@ -1,0 +1,102 @@
+package kafkabinding
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/types"
+	"pgregory.net/rapid"
+)
+
+// TestParseTime: the fast parser and the SDK's agree.
+func TestParseTime(t *testing.T) {
+	t.Parallel()
+	likely := rapid.StringMatching(`(\d{4}|000[01]|2024)-[01]\d-[0-3]\d[Tt ][0-2]\d:[0-6]\d:[0-6]\d([.,]\d{0,11})?(Z|z|[+-][0-2]\d:[0-6]\d)?`)
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(likely, rapid.String()).Draw(t, "text")
+		want, err := types.ParseTime(text)
+		got, ok := parseTime([]byte(text))
+		if ok != (err == nil) || !got.Equal(want) || got.String() != want.String() {
+			t.Fatalf("%q: %v, %t, want %v, %v", text, got, ok, want, err)
+		}
+	})
+}
+
+func TestParseUTC(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		at := time.Unix(rapid.Int64Range(-62_135_596_800, 253_402_300_799).Draw(t, "seconds"),
+			rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds")).UTC()
+		if got, ok := parseUTC([]byte(at.Format(time.RFC3339Nano))); !ok || !got.Equal(at) {
+			t.Fatalf("%v: %v, %t", at, got, ok)
+		}
+	})
+}
+
+// TestPrintable: eight bytes at a time or one by one is the same.
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for length := range 20 {
+		for at := range length {
+			for c := range 256 {
+				text := []byte("abcdefghijklmnopqrst"[:length])
+				text[at] = byte(c)
+				if got, want := printable(string(text)), c >= ' ' && c < 0x7f; got != want {
+					t.Fatalf("printable(%q) is %t", text, got)
+				}
+			}
+		}
+	}
+}
+
+// TestTextOf: the short way and the long one are the same.
+func TestTextOf(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		u := url.URL{
+			Path: rapid.OneOf(rapid.StringMatching(`/{0,2}[a-zA-Z0-9._/-]*`), rapid.String()).Draw(t, "path"),
+			Host: rapid.SampledFrom([]string{"", "", "h"}).Draw(t, "host"), RawQuery: rapid.SampledFrom([]string{"", "q"}).Draw(t, "query"),
+			ForceQuery: rapid.Bool().Draw(t, "force query"),
+		}
+		if got, want := textOf(&u), u.String(); got != want {
+			t.Fatalf("textOf(%#v) is %q, want %q", u, got, want)
+		}
+	})
+}
+
+func TestCache(t *testing.T) {
+	t.Parallel()
+	parsed := 0
+	c := cache[int]{parse: func(text string) (int, string) {
+		parsed++
+		if text == "bad" {
+			return 0, "is bad"
+		}
+		return len(text), ""
+	}}
+	for i := range 10 * cacheSize {
+		text := fmt.Sprintf("text %d", i)
+		e, reason := c.get([]byte(text))
+		if reason != "" || e.text != text || e.value != len(text) {
+			t.Fatalf("%s: %v, %q", text, e, reason)
+		}
+		if again, _ := c.getString(text); again != e {
+			t.Fatalf("%s was not remembered", text)
+		}
+	}
+	if parsed != 10*cacheSize {
+		t.Errorf("parsed %d times, want %d", parsed, 10*cacheSize)
+	}
+	for range 2 {
+		if e, reason := c.get([]byte("bad")); e != nil || reason != "is bad" {
+			t.Errorf("bad text: %v, %q", e, reason)
+		}
+	}
+	long := make([]byte, maxCached+1)
+	first, _ := c.get(long)
+	if second, _ := c.get(long); first == second {
+		t.Error("a long text was remembered")
+	}
+}
