@@ -1,0 +1,22 @@
+// Package ordercancelled answers a cancellation with the request to confirm it by email.
+//
+// It imports runtime/function, payload packages and the SDK's event package.
+package ordercancelled
+
+import (
+	"github.com/millrace/millrace/cloudevents/notification"
+	"github.com/millrace/millrace/cloudevents/order"
+	"github.com/millrace/millrace/functions/internal/request"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Spec describes the function order-cancelled.
+var Spec = function.Spec{
+	Name:   "order-cancelled",
+	Topic:  order.Topic,
+	Source: request.Source,
+	Emits:  []string{notification.RequestedType},
+	New: func(function.Lookup) (function.Handler, error) {
+		return function.On(order.CancelledType, handle), nil
+	},
+}

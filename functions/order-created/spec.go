@@ -1,0 +1,22 @@
+// Package ordercreated answers an order with the request to confirm it by email.
+//
+// It imports runtime/function, payload packages and the SDK's event package.
+package ordercreated
+
+import (
+	"github.com/millrace/millrace/cloudevents/notification"
+	"github.com/millrace/millrace/cloudevents/order"
+	"github.com/millrace/millrace/functions/internal/request"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Spec describes the function order-created.
+var Spec = function.Spec{
+	Name:   "order-created",
+	Topic:  order.Topic,
+	Source: request.Source,
+	Emits:  []string{notification.RequestedType},
+	New: func(function.Lookup) (function.Handler, error) {
+		return function.On(order.CreatedType, handle), nil
+	},
+}
