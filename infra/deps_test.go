@@ -1,0 +1,359 @@
+package infra_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The arrows between packages. A pattern names packages: "./" is the root of this module, "*" one part of a path, "/..."
+// a folder and all below it.
+
+// arrow is a rule about what packages import. Tests may import what they like.
+type arrow struct {
+	// in lists the packages that the rule is about, but for except.
+	in, except []string
+	// only, unless it is empty, lists what they may import beside the standard library.
+	only []string
+	// never lists what they must not import themselves.
+	never []string
+	// unreachable lists what they must not import, not even by way of others.
+	unreachable []string
+	why         string
+}
+
+const (
+	sarama    = "github.com/IBM/sarama/..."
+	saramaSDK = "github.com/cloudevents/sdk-go/protocol/kafka_sarama/..."
+	lambda    = "github.com/aws/aws-lambda-go/..."
+	franz     = "github.com/twmb/franz-go/..."
+	kfake     = "github.com/twmb/franz-go/pkg/kfake/..."
+	events    = "github.com/cloudevents/sdk-go/v2/event"
+	payloads  = "./cloudevents/..."
+)
+
+// arrows are the rules that hold whatever functions there are.
+var arrows = []arrow{
+	{
+		in: []string{payloads}, never: []string{"./runtime/...", "./functions/...", "./localdev/...", "./infra/..."},
+		unreachable: []string{sarama, saramaSDK, lambda, franz},
+		why:         "the language of events is spoken in every room: it must be usable without the runtime, Kafka or Lambda",
+	},
+	{
+		in: []string{"./runtime/..."}, never: []string{"./functions/...", "./localdev/...", "./infra/..."},
+		why: "the runtime serves functions that it does not know",
+	},
+	{
+		in: []string{"./runtime/frontier", "./runtime/lanes"}, only: []string{"./runtime/frontier", "./runtime/lanes"},
+		why: "what may be committed, and in which order work is done, is decided without knowing records, Kafka or Lambda",
+	},
+	{
+		in: []string{
+			"./runtime/config", "./runtime/function", "./runtime/pipeline", "./runtime/middleware", "./runtime/breaker",
+			"./runtime/deadletter", "./runtime/telemetry",
+		},
+		unreachable: []string{
+			sarama, saramaSDK, lambda, franz, "./runtime/consumergroup", "./runtime/msktrigger", "./runtime/httpsink", "./runtime/boot",
+		},
+		why: "the life of a record is the same behind every door: it must not know one",
+	},
+	{
+		in: []string{"./runtime/consumergroup"}, unreachable: []string{"./runtime/msktrigger", "./runtime/httpsink", "./runtime/boot"},
+		why: "a door hands records to the pipeline and knows no other door",
+	},
+	{
+		in: []string{"./runtime/msktrigger"}, unreachable: []string{"./runtime/consumergroup", "./runtime/httpsink", "./runtime/boot"},
+		why: "a door hands records to the pipeline and knows no other door",
+	},
+	{
+		in: []string{"./runtime/httpsink"}, unreachable: []string{"./runtime/consumergroup", "./runtime/msktrigger", "./runtime/boot"},
+		why: "a door hands records to the pipeline and knows no other door",
+	},
+	{
+		in: []string{"./..."}, except: []string{"./runtime/kafkaclient", "./runtime/kafkasink", "./runtime/consumergroup"},
+		never: []string{sarama, saramaSDK},
+		why:   "a Kafka client can only be replaced where few packages speak to it: use runtime/kafkaclient or kafkasink",
+	},
+	{
+		in: []string{"./..."}, except: []string{"./runtime/msktrigger", "./runtime/boot"}, never: []string{lambda},
+		why: "functions cannot tell where they run: only the trigger and the choice of the door know Lambda",
+	},
+	{
+		in: []string{"./..."}, except: []string{"./localdev/...", "./runtime/runtimetest/..."}, never: []string{franz},
+		why: "the embedded broker and its client are for laptops and tests",
+	},
+	{
+		in:     []string{"./..."},
+		except: []string{"./localdev/...", "./runtime/runtimetest/...", "./runtime/chaos/..."},
+		never:  []string{"./runtime/runtimetest/...", "./runtime/chaos/...", "./localdev/..."},
+		why:    "faults, test suites and local tools are for laptops and tests",
+	},
+	{
+		in: []string{"./functions/*/bootstrap"}, only: []string{"./functions/*", "./runtime/boot"},
+		why: "a bootstrap names its functions; everything else is the runtime's work",
+	},
+	{
+		in: []string{"./functions/*/bootstrap"},
+		unreachable: []string{
+			kfake, "./runtime/runtimetest/...", "./runtime/chaos/...", "./localdev/...", "./cloudevents/cloudeventstest/...",
+			"testing", "github.com/stretchr/testify/...", "pgregory.net/rapid/...", "go.uber.org/goleak/...",
+		},
+		why: "what is deployed carries no test code",
+	},
+	{
+		in: []string{"./infra"}, never: []string{"./..."},
+		why: "lists of topics are read by everybody, so they read nobody",
+	},
+}
+
+// libraries are what functions import beside the runtime's words, each with its reason.
+var libraries = map[string][]string{
+	"notification-requested": {
+		"./runtime/config",                       // secrets in its settings
+		"github.com/wneessen/go-mail/...",        // SMTP
+		"github.com/emersion/go-smtp/...",        // the mail server of its tests
+		"github.com/emersion/go-sasl/...",        // as above
+		"github.com/go-json-experiment/json/...", // the data of a template
+	},
+	"internal": {
+		"github.com/google/go-cmp/...",           // functiontest compares events
+		"github.com/go-json-experiment/json/...", // functiontest reads golden files
+	},
+}
+
+// functionArrows are the rules of one folder below functions.
+func functionArrows(name string) []arrow {
+	folder := "./functions/" + name + "/..."
+	only := []string{"./runtime/function", payloads, events, "./functions/internal/...", folder}
+	return []arrow{
+		{
+			in: []string{folder}, except: []string{"./functions/*/bootstrap"}, only: append(only, libraries[name]...),
+			why: "a function knows its events, runtime/function and what functions/internal shares, never another function " +
+				"or a transport; a library that it needs is listed in infra/deps_test.go",
+		},
+		{
+			in: []string{folder}, except: []string{"./functions/*/bootstrap"}, unreachable: []string{sarama, saramaSDK, lambda, franz},
+			why: "a function cannot tell where it runs, so nothing that it imports may know",
+		},
+	}
+}
+
+// imports is what each package imports, the standard library included.
+type imports map[string][]string
+
+func TestArrows(t *testing.T) {
+	t.Parallel()
+	graph := readImports(t)
+	for _, violation := range check(graph, allArrows(graph)) {
+		t.Error(violation)
+	}
+}
+
+func TestNoPackagesInHallways(t *testing.T) {
+	t.Parallel()
+	for _, folder := range []string{"runtime", "cloudevents"} {
+		files, err := filepath.Glob(filepath.Join("..", folder, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) > 0 {
+			t.Errorf("%v: a package %s would collide with another of this name wherever it is imported; put it into a folder of its own", files, folder)
+		}
+	}
+}
+
+// Each rule forbids what it is for.
+func TestArrowsForbid(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ from, by, to, why string }{
+		{"./cloudevents/order", "", "./runtime/function", "language of events"},
+		{"./cloudevents/kafkabinding", "example.org/x", "github.com/IBM/sarama", "language of events"},
+		{"./runtime/pipeline", "", "./functions/order-created", "serves functions"},
+		{"./runtime/frontier", "", "./runtime/pipeline", "without knowing records"},
+		{"./runtime/telemetry", "./runtime/kafkaclient", "github.com/IBM/sarama", "the same behind every door"},
+		{"./runtime/consumergroup", "example.org/x", "./runtime/msktrigger", "no other door"},
+		{"./runtime/msktrigger", "", "./runtime/httpsink", "no other door"},
+		{"./runtime/httpsink", "", "./runtime/consumergroup", "no other door"},
+		{"./runtime/boot", "", "github.com/IBM/sarama", "few packages speak"},
+		{"./localdev/cluster", "", "github.com/cloudevents/sdk-go/protocol/kafka_sarama/v2", "few packages speak"},
+		{"./runtime/consumergroup", "", "github.com/aws/aws-lambda-go/lambda", "choice of the door"},
+		{"./runtime/kafkasink", "", "github.com/twmb/franz-go/pkg/kgo", "for laptops and tests"},
+		{"./runtime/boot", "", "./runtime/chaos", "for laptops and tests"},
+		{"./functions/order-paid/bootstrap", "", "./runtime/consumergroup", "names its functions"},
+		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/runtimetest", "no test code"},
+		{"./functions/order-paid/bootstrap", "./runtime/boot", "testing", "no test code"},
+		{"./functions/order-paid/bootstrap", "example.org/x", "github.com/stretchr/testify/assert", "no test code"},
+		{"./functions/order-paid", "", "./functions/order-created", "never another function"},
+		{"./functions/order-paid", "", "./runtime/pipeline", "never another function"},
+		{"./functions/order-paid", "", "github.com/wneessen/go-mail", "never another function"},
+		{"./functions/order-paid", "", "github.com/cloudevents/sdk-go/v2/client", "never another function"},
+		{"./functions/order-paid/internal/x", "", "./functions/order-created", "never another function"},
+		{"./functions/order-paid", "./cloudevents/order", "github.com/aws/aws-lambda-go/events", "cannot tell where it runs"},
+		{"./functions/internal/request", "", "./functions/order-created", "never another function"},
+		{"./infra", "", "./runtime/config", "read nobody"},
+	}
+	for _, test := range tests {
+		t.Run(test.from+" to "+test.to, func(t *testing.T) {
+			t.Parallel()
+			graph := imports{test.from: {test.to}, test.to: nil}
+			if test.by != "" {
+				graph = imports{test.from: {test.by}, test.by: {test.to}, test.to: nil}
+			}
+			violations := check(graph, allArrows(graph))
+			if !slices.ContainsFunc(violations, func(v string) bool {
+				return strings.HasPrefix(v, test.from+" ") && strings.Contains(v, test.to) && strings.Contains(v, test.why)
+			}) {
+				t.Errorf("want a violation that says %q, got %q", test.why, violations)
+			}
+		})
+	}
+}
+
+// What the house is made of is allowed.
+func TestArrowsAllow(t *testing.T) {
+	t.Parallel()
+	graph := imports{
+		"./functions/order-paid":                     {"context", events, "./cloudevents/order", "./functions/internal/request", "./runtime/function"},
+		"./functions/order-paid/bootstrap":           {"./functions/order-paid", "./runtime/boot"},
+		"./functions/order-paid/internal/x":          {"net/http"},
+		"./functions/notification-requested":         {"github.com/wneessen/go-mail", "./runtime/config"},
+		"./functions/notification-service/bootstrap": {"./functions/order-paid", "./functions/order-created", "./runtime/boot"},
+		"./runtime/boot":                             {"./runtime/consumergroup", "./runtime/msktrigger", "github.com/aws/aws-lambda-go/lambda"},
+		"./runtime/consumergroup":                    {"github.com/IBM/sarama", "./runtime/pipeline"},
+		"./localdev/broker":                          {"github.com/twmb/franz-go/pkg/kfake", "./runtime/kafkaclient", "./infra", "./runtime/chaos"},
+	}
+	if violations := check(graph, allArrows(graph)); len(violations) > 0 {
+		t.Error(strings.Join(violations, "\n"))
+	}
+}
+
+// allArrows returns arrows and those of each function in graph.
+func allArrows(graph imports) []arrow {
+	all := slices.Clone(arrows)
+	names := map[string]bool{}
+	for pkg := range graph {
+		if below, ok := strings.CutPrefix(pkg, "./functions/"); ok {
+			name, _, _ := strings.Cut(below, "/")
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		all = append(all, functionArrows(name)...)
+	}
+	return all
+}
+
+// check returns a sentence for each import that a rule forbids.
+func check(graph imports, rules []arrow) []string {
+	var violations []string
+	for _, rule := range rules {
+		for _, pkg := range slices.Sorted(maps.Keys(graph)) {
+			if matches(rule.in, pkg) && !matches(rule.except, pkg) {
+				violations = append(violations, rule.check(graph, pkg)...)
+			}
+		}
+	}
+	return violations
+}
+
+func (a arrow) check(graph imports, pkg string) []string {
+	var violations []string
+	for _, imported := range graph[pkg] {
+		if matches(a.never, imported) || (a.only != nil && !isStandard(imported) && !matches(a.only, imported)) {
+			violations = append(violations, fmt.Sprintf("%s must not import %s: %s", pkg, imported, a.why))
+		}
+	}
+	if chain := graph.path(pkg, a.unreachable); chain != nil {
+		violations = append(violations, fmt.Sprintf("%s must not depend on %s (%s): %s",
+			pkg, chain[len(chain)-1], strings.Join(chain, " -> "), a.why))
+	}
+	return violations
+}
+
+// path returns the shortest chain of imports from a package to one of targets, or nil.
+func (g imports) path(from string, targets []string) []string {
+	queue, seen := [][]string{{from}}, map[string]bool{from: true}
+	for len(queue) > 0 {
+		chain := queue[0]
+		queue = queue[1:]
+		for _, next := range g[chain[len(chain)-1]] {
+			if seen[next] {
+				continue
+			}
+			seen[next] = true
+			longer := append(slices.Clone(chain), next)
+			if matches(targets, next) {
+				return longer
+			}
+			queue = append(queue, longer)
+		}
+	}
+	return nil
+}
+
+func matches(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return compile(pattern).MatchString(pkg) })
+}
+
+func compile(pattern string) *regexp.Regexp {
+	expression := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `[^/]+`)
+	if folder, ok := strings.CutSuffix(expression, `/\.\.\.`); ok {
+		expression = folder + `(/.*)?`
+	}
+	return regexp.MustCompile(`^` + expression + `$`)
+}
+
+// isStandard reports whether pkg is in the standard library: the first part of its path is no domain.
+func isStandard(pkg string) bool {
+	first, _, _ := strings.Cut(pkg, "/")
+	return !strings.Contains(first, ".")
+}
+
+// readImports asks the go command for every package of this module and all that they depend on.
+func readImports(t *testing.T) imports {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Imports", "./...")
+	command.Dir = ".."
+	var problems strings.Builder
+	command.Stderr = &problems
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", command, err, &problems)
+	}
+	graph := imports{}
+	decoder := json.NewDecoder(bytes.NewReader(output))
+	for {
+		var pkg struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := decoder.Decode(&pkg)
+		if errors.Is(err, io.EOF) {
+			return graph
+		}
+		if err != nil {
+			t.Fatalf("%v: %v", command, err)
+		}
+		for i := range pkg.Imports {
+			pkg.Imports[i] = short(pkg.Imports[i])
+		}
+		graph[short(pkg.ImportPath)] = pkg.Imports
+	}
+}
+
+// short writes "." for the root of this module.
+func short(pkg string) string {
+	if below, ok := strings.CutPrefix(pkg, "github.com/millrace/millrace/"); ok {
+		return "./" + below
+	}
+	return pkg
+}
