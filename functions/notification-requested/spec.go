@@ -1,0 +1,50 @@
+package notificationrequested
+
+import (
+	"context"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/cloudevents/notification"
+	"github.com/millrace/millrace/functions/internal/request"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Spec describes the function notification-requested.
+var Spec = function.Spec{
+	Name:   "notification-requested",
+	Topic:  notification.Topic,
+	Source: request.Source,
+	Emits: []string{
+		notification.EmailSentType,
+		notification.SmsSentType,
+		notification.AdminAlertedType,
+		notification.SentType,
+	},
+	New: newHandler,
+}
+
+// newHandler accepts the whole topic: its other types, this function's own answers among them, are known and pass by.
+func newHandler(lookup function.Lookup) (function.Handler, error) {
+	var s settings
+	if err := lookup.Into(&s); err != nil {
+		return nil, err
+	}
+	d, err := s.delivery()
+	if err != nil {
+		return nil, err
+	}
+	return function.Route(
+		function.On(notification.RequestedType, d.handle),
+		function.Raw(
+			passBy,
+			notification.EmailSentType,
+			notification.SmsSentType,
+			notification.AdminAlertedType,
+			notification.SentType,
+			notification.FailedType,
+		),
+	), nil
+}
+
+func passBy(context.Context, event.Event) ([]event.Event, error) { return nil, nil }
