@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// figureOf returns a figure whose peers give these values, one row a round.
+func figureOf(columns []column, rows map[string][][]float64, names ...string) (f figure, order *[]string) {
+	order = &[]string{}
+	f = figure{name: "test", title: "a test", columns: columns, goal: 1}
+	for _, name := range names {
+		round := 0
+		f.peers = append(f.peers, peer{name, func(context.Context) ([]float64, error) {
+			*order = append(*order, name)
+			round++
+			return rows[name][round-1], nil
+		}})
+	}
+	return f, order
+}
+
+func TestRoundsInterleaveThePeersAndBeginWithAnotherEachTime(t *testing.T) {
+	t.Parallel()
+	rows := [][]float64{{1}, {1}, {1}, {1}}
+	f, order := figureOf([]column{{name: "ops"}}, map[string][][]float64{"a": rows, "b": rows, "c": rows}, "a", "b", "c")
+	if _, err := f.run(t.Context(), 4, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(*order, ""), "abc"+"bca"+"cab"+"abc"; got != want {
+		t.Errorf("measured in the order %s, want %s", got, want)
+	}
+}
+
+func TestRatiosComparePeersWithinARound(t *testing.T) {
+	t.Parallel()
+	// The machine slows down from round to round; b is twice as fast as a all the time.
+	rows := map[string][][]float64{"a": {{100, 5}, {10, 0}, {1, 0}}, "b": {{200, 0}, {20, 3}, {2, 0}}}
+	columns := []column{{name: "events/s"}, {name: "out of order", worst: true}}
+	f, _ := figureOf(columns, rows, "a", "b")
+	r, err := f.run(t.Context(), 3, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := []float64{r.ratio(0), r.ratio(1)}; !slices.Equal(got, []float64{1, 2}) {
+		t.Errorf("ratios %v, want 1 and 2", got)
+	}
+	r.lessIsBetter = true
+	if got := r.ratio(1); got != 0.5 {
+		t.Errorf("ratio %v where less is better, want 0.5", got)
+	}
+	if got := []float64{r.value(1, 0), r.value(1, 1)}; !slices.Equal(got, []float64{20, 3}) {
+		t.Errorf("values %v, want the median 20 and the worst 3", got)
+	}
+}
+
+func TestAFailedMeasurementNamesThePeer(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	f := figure{columns: []column{{}}, peers: []peer{{"it", func(context.Context) ([]float64, error) { return nil, broken }}}}
+	_, err := f.run(t.Context(), 1, io.Discard)
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "it: ") {
+		t.Errorf("run() = %v", err)
+	}
+}
