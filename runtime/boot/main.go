@@ -51,7 +51,7 @@ func help(w io.Writer, specs []function.Spec) {
 	}
 	fmt.Fprintln(table, "\nEnvironment:")
 	for _, v := range config.Describe(&settings{}) {
-		fmt.Fprintf(table, "  %s\t%s\t%s\n", v.Name, v.Default, v.Doc)
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", v.Name, v.Default, v.Bounds, v.Doc)
 	}
 	_ = table.Flush()
 }

@@ -117,23 +117,24 @@ func Drop(reason string) error { return &DropError{Reason: reason} }
 // VerdictOf tells what err asks for. Wrapped errors count; where several are wrapped in one, Drop goes before
 // Permanent, Permanent before Unavailable.
 func VerdictOf(err error) Verdict {
-	var (
-		drop        *DropError
-		permanent   *PermanentError
-		unavailable *UnavailableError
-	)
 	switch {
 	case err == nil:
 		return Done
-	case errors.As(err, &drop):
+	case is[*DropError](err):
 		return Dropped
-	case errors.As(err, &permanent):
+	case is[*PermanentError](err):
 		return DeadLetter
-	case errors.As(err, &unavailable):
+	case is[*UnavailableError](err):
 		return Broken
 	default:
 		return Retry
 	}
+}
+
+// is tells whether err is, or wraps, an error of type E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 // PanicError is what a handler's panic becomes. It counts as a failed attempt.

@@ -148,6 +148,8 @@ func (p *Pipeline) Handle(ctx context.Context, d *Delivery) (again time.Duration
 	o := &d.outcome
 	*o = Outcome{Group: p.group, Record: &d.Record}
 	if d.letter != nil {
+		// For the observers: what cannot be decoded has no event.
+		o.Event, _ = decode(&d.Record)
 		return p.bury(ctx, d, o)
 	}
 	start := p.now()
@@ -208,8 +210,7 @@ func (p *Pipeline) judge(ctx context.Context, d *Delivery, o *Outcome, err error
 
 // retryAfter is the wait that the retry middleware, or the handler, asked for.
 func (p *Pipeline) retryAfter(err error) time.Duration {
-	var after *function.RetryAfterError
-	if errors.As(err, &after) {
+	if after, ok := errors.AsType[*function.RetryAfterError](err); ok {
 		return max(after.After, 0)
 	}
 	return p.waits.First
@@ -237,14 +238,10 @@ func (p *Pipeline) failure(d *Delivery, o *Outcome) *Failure {
 	if o.Event.Context != nil {
 		f.EventID = o.Event.ID()
 	}
-	var (
-		permanent *function.PermanentError
-		panicked  *function.PanicError
-	)
-	if errors.As(o.Err, &permanent) {
+	if permanent, ok := errors.AsType[*function.PermanentError](o.Err); ok {
 		f.Class = permanent.Class
 	}
-	if errors.As(o.Err, &panicked) {
+	if panicked, ok := errors.AsType[*function.PanicError](o.Err); ok {
 		f.Stack = panicked.Stack
 	}
 	return f

@@ -236,6 +236,9 @@ func TestADeadLetterThatCannotBeWrittenKeepsTheRecord(t *testing.T) {
 		t.Errorf("handler called %d times, want once: only the dead letter is tried again", b.calls)
 	}
 	for _, o := range b.outcomes {
+		if o.Event.ID() != "e-1" {
+			t.Errorf("outcome of event %q", o.Event.ID())
+		}
 		if o.Verdict != function.Broken || !strings.Contains(o.Err.Error(), "broker away") {
 			t.Errorf("outcome %s: %v", o.Verdict, o.Err)
 		}
