@@ -21,7 +21,7 @@ const childDir = "MILLRACE_TEST_RUNNER_DIR"
 
 // runChild is a system in a process of its own. It prints the address of its broker when it has started.
 func runChild(dir string) {
-	o := runner.Options{Data: dir, Lookup: environ(nil), Started: func(s runner.System) { fmt.Println(s.Kafka[0]) }}
+	o := runner.Options{Data: dir, Lookup: environ(nil), Started: func(s runner.System) { fmt.Println(s.Kafka.Brokers[0]) }}
 	anywhere(&o)
 	if err := runner.Run(context.Background(), &o); err != nil {
 		fmt.Println("error", err)
@@ -68,7 +68,7 @@ func TestAKilledSystemLosesNothing(t *testing.T) {
 	var ids map[string]map[string]bool
 	runtimetest.Eventually(t, "a notification for each order", func() bool {
 		ids = map[string]map[string]bool{}
-		for _, r := range read(t, b.Kafka, "notification-events", int(notified(t, b.client))) {
+		for _, r := range read(t, b.Kafka.Brokers, "notification-events", int(notified(t, b.client))) {
 			if header(r, "ce_type") != notification.RequestedType {
 				continue
 			}

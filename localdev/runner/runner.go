@@ -59,8 +59,8 @@ type Options struct {
 
 // System tells where a running system can be reached.
 type System struct {
-	// Kafka are the addresses of brokers. Embedded tells whether they are our own, and Data where it keeps its data.
-	Kafka    []string
+	// Kafka is how to reach the cluster. Embedded tells whether it is our own, and Data where that keeps its data.
+	Kafka    kafkaclient.Config
 	Embedded bool
 	Data     string
 	// Topics tells which topics were created, and which differ from infra/topics.yaml.
@@ -173,23 +173,21 @@ func (s *system) startKafka(ctx context.Context) error {
 	s.closers = append(s.closers, b.Close)
 	s.environment.hide("KAFKA_TLS", "KAFKA_SASL")
 	s.environment.set["KAFKA_BROKERS"] = b.Addr()
-	s.system.Kafka, s.system.Embedded, s.system.Data = []string{b.Addr()}, true, s.options.Data
+	s.system.Kafka.Brokers, s.system.Embedded, s.system.Data = []string{b.Addr()}, true, s.options.Data
 	s.system.Topics = b.Ensured()
 	return nil
 }
 
 func (s *system) useCluster(ctx context.Context) error {
 	s.environment.set["KAFKA_BROKERS"] = s.options.Kafka
-	var kafka kafkaclient.Config
-	if err := config.Load(s.environment.lookup, &kafka); err != nil {
+	if err := config.Load(s.environment.lookup, &s.system.Kafka); err != nil {
 		return err
 	}
-	client, err := cluster.Connect(ctx, kafka)
+	client, err := cluster.Connect(ctx, s.system.Kafka)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	s.system.Kafka = kafka.Brokers
 	s.system.Topics, err = client.EnsureTopics(ctx, infra.Topics())
 	return err
 }

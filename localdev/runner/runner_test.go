@@ -86,7 +86,7 @@ func run(t *testing.T, o runner.Options) *bundle {
 		ended <- err
 		t.Fatalf("Run() = %v", err)
 	}
-	b.client = connect(t, b.Kafka...)
+	b.client = connect(t, b.Kafka.Brokers...)
 	return b
 }
 
@@ -218,7 +218,7 @@ func TestGarbageBecomesADeadLetterAndThePartitionMovesOn(t *testing.T) {
 	}
 	b.produce(t, garbage, ordered(1, "customer-7"))
 	runtimetest.Eventually(t, "the mail behind the garbage", func() bool { return len(b.caughtMails()) == 1 })
-	letters := read(t, b.Kafka, deadletter.DefaultTopic, 1)
+	letters := read(t, b.Kafka.Brokers, deadletter.DefaultTopic, 1)
 	letter, err := deadletter.Parse(message(letters[0]))
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func TestAMailServerThatIsDownLosesNothing(t *testing.T) {
 		b.produce(t, ordered(i, "customer-7"))
 	}
 	// The notifications of one customer are in one partition: their order there is the order of the mails.
-	requested := read(t, b.Kafka, "notification-events", orders)
+	requested := read(t, b.Kafka.Brokers, "notification-events", orders)
 	for _, r := range requested {
 		want = append(want, header(r, "ce_subject"))
 	}
@@ -349,7 +349,7 @@ func TestARealClusterGetsItsTopics(t *testing.T) {
 	t.Parallel()
 	kafka := runtimetest.Kafka(t, nil)
 	b := run(t, runner.Options{Kafka: strings.Join(kafka.Addrs, ",")})
-	if b.Embedded || len(b.Kafka) == 0 {
+	if b.Embedded || len(b.Kafka.Brokers) == 0 {
 		t.Errorf("the system is %+v", b.System)
 	}
 	if err := b.client.CheckTopic(t.Context(), "order-events"); err != nil {
