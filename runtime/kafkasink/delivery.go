@@ -1,7 +1,6 @@
 package kafkasink
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,6 +22,10 @@ type delivery struct {
 
 	// event is the id of the event, empty for a raw record.
 	event string
+	// size is what the record counts against the limit of a batch.
+	size int
+	// alone asks for a request of its own.
+	alone bool
 	// to is told the outcome, as that of the index-th part of what it waits for.
 	to    receiver
 	index int
@@ -48,6 +51,7 @@ func newDelivery(topic string, m kafkabinding.Message, timestamp time.Time) *del
 		d.record.Value = &d.value
 	}
 	d.record.Headers = recordHeaders(m.Headers)
+	d.size = sizeOf(m)
 	return d
 }
 
@@ -78,11 +82,11 @@ const (
 	headerOverhead = 2 * binary.MaxVarintLen32
 )
 
-// size is what the record counts against the limit of a batch.
-func (d *delivery) size() int {
-	n := recordOverhead + len(d.key) + len(d.value)
-	for i := range d.record.Headers {
-		n += headerOverhead + len(d.record.Headers[i].Key) + len(d.record.Headers[i].Value)
+// sizeOf is what the record of m counts against the limit of a batch, as sarama reckons.
+func sizeOf(m kafkabinding.Message) int {
+	n := recordOverhead + len(m.Key) + len(m.Value)
+	for i := range m.Headers {
+		n += headerOverhead + len(m.Headers[i].Key) + len(m.Headers[i].Value)
 	}
 	return n
 }
@@ -144,58 +148,4 @@ func (b *batch) abandon(deliveries []*delivery, cause error) []error {
 		}
 	}
 	return errs
-}
-
-// producer is sarama's, with its two streams of outcomes turned into calls.
-type producer struct {
-	sarama  sarama.AsyncProducer
-	drained sync.WaitGroup
-
-	// gate is held for reading while a record is handed over: sarama closes its input when it ends.
-	gate   sync.RWMutex
-	closed bool
-}
-
-// start returns a producer that calls settle for each record, from two goroutines.
-func start(client sarama.Client, settle func(*sarama.ProducerMessage, error)) (*producer, error) {
-	async, err := sarama.NewAsyncProducerFromClient(client)
-	if err != nil {
-		return nil, err
-	}
-	p := &producer{sarama: async}
-	p.drained.Go(func() {
-		for m := range async.Successes() {
-			settle(m, nil)
-		}
-	})
-	p.drained.Go(func() {
-		for e := range async.Errors() {
-			settle(e.Msg, e.Err)
-		}
-	})
-	return p, nil
-}
-
-// enqueue hands m over. It blocks while the buffers are full.
-func (p *producer) enqueue(ctx context.Context, m *sarama.ProducerMessage) error {
-	p.gate.RLock()
-	defer p.gate.RUnlock()
-	if p.closed {
-		return ErrClosed
-	}
-	select {
-	case p.sarama.Input() <- m:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// stop ends p when every record that was handed over is settled.
-func (p *producer) stop() {
-	p.gate.Lock()
-	p.closed = true
-	p.gate.Unlock()
-	p.sarama.AsyncClose()
-	p.drained.Wait()
 }

@@ -22,7 +22,8 @@ type health struct {
 
 	mu     sync.Mutex
 	asked  time.Time
-	asking bool
+	busy   bool
+	closed bool
 	probes sync.WaitGroup
 }
 
@@ -41,14 +42,14 @@ func (h *health) observe(topic string, err error) {
 
 // connected tells whether the cluster answers, and has it asked where it did not.
 func (h *health) connected() bool {
-	topic := h.down.Load()
-	if topic == nil {
-		return true
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.asking && time.Since(h.asked) >= probeInterval {
-		h.asking = true
+	topic := h.down.Load()
+	if topic == nil || h.closed {
+		return !h.closed
+	}
+	if !h.busy && time.Since(h.asked) >= probeInterval {
+		h.busy = true
 		h.probes.Go(func() { h.ask(*topic) })
 	}
 	return false
@@ -62,8 +63,13 @@ func (h *health) ask(topic string) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.asking, h.asked = false, time.Now()
+	h.busy, h.asked = false, time.Now()
 }
 
-// wait returns when no question is under way.
-func (h *health) wait() { h.probes.Wait() }
+// close ends the questions.
+func (h *health) close() {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
+	h.probes.Wait()
+}

@@ -1,6 +1,8 @@
 package kafkasink
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,8 +28,10 @@ const (
 
 // The defaults of Options.
 const (
-	// DefaultMaxRecordBytes is what a broker takes by default, less its overhead.
-	DefaultMaxRecordBytes = 1 << 20
+	// DefaultMaxEventBytes is what a topic takes by default.
+	DefaultMaxEventBytes = 1 << 20
+	// DefaultMaxRawBytes is what the dead letter topic of infra/topics.yaml takes.
+	DefaultMaxRawBytes = 2 << 20
 )
 
 // Options are the settings of a Sink. The zero value and nil are the defaults.
@@ -37,52 +41,83 @@ type Options struct {
 	// Compression of batches: "none", "gzip", "snappy", "lz4" or "zstd". Default: "none", which has the shortest way
 	// for a single event; "lz4" or "zstd" pay off where the network or the disk is the bottleneck.
 	Compression string
-	// MaxRecordBytes bounds a record (key, value, headers, and 36 bytes with 10 per header on top) and the batch that
-	// goes to one partition, before compression. A larger record is a permanent error. Keep it at or below the
-	// smallest max.message.bytes of the topics. Default: 1 MiB.
-	MaxRecordBytes int
+	// MaxEventBytes bounds the record of an event (key, value, headers, 36 bytes, and 10 for each header) and the batch
+	// that goes to one partition, before compression. A larger event is a permanent error. Where a topic's
+	// max.message.bytes is lower than a batch, the batch's records are sent one by one: that is slow, and no order of
+	// theirs is kept. Default: 1 MiB.
+	MaxEventBytes int
+	// MaxRawBytes bounds a record of Produce in the same way: a dead letter is larger than the record that it keeps. At
+	// least MaxEventBytes. Default: 2 MiB.
+	MaxRawBytes int
 }
 
-// complete returns o with its defaults filled in.
-func (o *Options) complete() Options {
+// complete returns o with its defaults filled in, or what is wrong with it.
+func (o *Options) complete() (Options, error) {
 	var c Options
 	if o != nil {
 		c = *o
 	}
-	if c.Format == "" {
-		c.Format = Binary
+	c.Format = cmp.Or(c.Format, Binary)
+	c.Compression = cmp.Or(c.Compression, "none")
+	c.MaxEventBytes = cmp.Or(c.MaxEventBytes, DefaultMaxEventBytes)
+	c.MaxRawBytes = cmp.Or(c.MaxRawBytes, max(DefaultMaxRawBytes, c.MaxEventBytes))
+	return c, c.validate()
+}
+
+func (o *Options) validate() error {
+	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("kafkasink.Options."+format, args...))
 	}
-	if c.Compression == "" {
-		c.Compression = "none"
+	if o.Format.encoder() == nil {
+		problem("Format is %q, must be %s, %s or %s", o.Format, Binary, Structured, Envelope)
 	}
-	if c.MaxRecordBytes == 0 {
-		c.MaxRecordBytes = DefaultMaxRecordBytes
+	if new(sarama.CompressionCodec).UnmarshalText([]byte(o.Compression)) != nil {
+		problem("Compression is %q, must be none, gzip, snappy, lz4 or zstd", o.Compression)
 	}
-	return c
+	if o.MaxEventBytes < 1 {
+		problem("MaxEventBytes is %d, must be positive", o.MaxEventBytes)
+	}
+	if limit := int(sarama.MaxRequestSize); o.MaxRawBytes < o.MaxEventBytes || o.MaxRawBytes >= limit {
+		problem("MaxRawBytes is %d, must be %d (MaxEventBytes) to %d", o.MaxRawBytes, o.MaxEventBytes, limit-1)
+	}
+	return errors.Join(problems...)
 }
 
 // The settings of the producer that are not options.
 const (
 	// replicaTimeout is how long the leader waits for the replicas.
-	replicaTimeout = 10 * time.Second
+	replicaTimeout = 5 * time.Second
 	// responseTimeout is how long the broker's answer may take, replicaTimeout included.
-	responseTimeout = 15 * time.Second
-	// The retries bridge the election of a leader, about 5 s. What takes longer is the caller's, who is told.
-	retries        = 7
+	responseTimeout = 8 * time.Second
+	// deliveryTimeout is how long a caller waits whose context allows more. Where brokers take connections but do not
+	// answer, sarama's attempts add up to minutes.
+	deliveryTimeout = 30 * time.Second
+	// closeTimeout is how long Close waits for records on their way.
+	closeTimeout = 5 * time.Second
+	// retries bridge the election of a leader, about 5 s. What takes longer is the caller's, who is told.
+	retries        = 8
 	firstBackoff   = 100 * time.Millisecond
 	longestBackoff = time.Second
 )
 
-// configure sets what a producer needs on conf.
-func (o *Options) configure(conf *sarama.Config) error {
+// backoff is how long to wait before a retry, the first of which is 1. That one comes at once: sarama waits for each
+// record that it gives up on, not once for all, and a thousand records would take minutes to be told of.
+func backoff() func(retry, retries int) time.Duration {
+	later := sarama.NewExponentialBackoff(firstBackoff, longestBackoff)
+	return func(retry, retries int) time.Duration {
+		if retry <= 1 {
+			return 0
+		}
+		return later(retry-1, retries)
+	}
+}
+
+// configureBulk makes settings for a producer that sends what has gathered while the last request was under way: a
+// single event goes at once, many go in large batches.
+func (o *Options) configureBulk(conf *sarama.Config) error {
 	p := &conf.Producer
-	if err := p.Compression.UnmarshalText([]byte(o.Compression)); err != nil {
-		return fmt.Errorf("kafkasink.Options.Compression is %q, must be none, gzip, snappy, lz4 or zstd", o.Compression)
-	}
-	if limit := int(sarama.MaxRequestSize); o.MaxRecordBytes < 1 || o.MaxRecordBytes >= limit {
-		return fmt.Errorf("kafkasink.Options.MaxRecordBytes is %d, must be 1 to %d", o.MaxRecordBytes, limit-1)
-	}
-	p.MaxMessageBytes = o.MaxRecordBytes
+	p.MaxMessageBytes = o.MaxEventBytes
 	p.RequiredAcks = sarama.WaitForAll
 	p.Idempotent = true
 	p.Timeout = replicaTimeout
@@ -90,29 +125,35 @@ func (o *Options) configure(conf *sarama.Config) error {
 	p.Return.Successes = true
 	p.Return.Errors = true
 	p.Retry.Max = retries
-	p.Retry.BackoffFunc = sarama.NewExponentialBackoff(firstBackoff, longestBackoff)
+	p.Retry.BackoffFunc = backoff()
 	conf.Net.MaxOpenRequests = 1
 	conf.Net.ReadTimeout = responseTimeout
 	conf.Net.WriteTimeout = responseTimeout
-	return nil
+	return p.Compression.UnmarshalText([]byte(o.Compression))
 }
 
-// encoder returns how events are written in the format f.
-func (f Format) encoder() (func(event.Event) (kafkabinding.Message, error), error) {
+// configureSingle makes settings for a producer of one record in a request.
+func (o *Options) configureSingle(conf *sarama.Config) error {
+	err := o.configureBulk(conf)
+	conf.Producer.MaxMessageBytes = o.MaxRawBytes
+	conf.Producer.Flush.MaxMessages = 1
+	return err
+}
+
+// encoder returns how events are written in the format f, nil where there is no such format.
+func (f Format) encoder() func(event.Event) (kafkabinding.Message, error) {
 	switch f {
 	case Binary:
-		return func(e event.Event) (kafkabinding.Message, error) { return kafkabinding.Encode(e, kafkabinding.Binary) }, nil
+		return func(e event.Event) (kafkabinding.Message, error) { return kafkabinding.Encode(e, kafkabinding.Binary) }
 	case Structured:
 		return func(e event.Event) (kafkabinding.Message, error) {
 			return kafkabinding.Encode(e, kafkabinding.Structured)
-		}, nil
+		}
 	case Envelope:
-		return encodeEnvelope, nil
+		return func(e event.Event) (kafkabinding.Message, error) {
+			value, err := envelope.Encode(e)
+			return kafkabinding.Message{Value: value}, err
+		}
 	}
-	return nil, fmt.Errorf("kafkasink.Options.Format is %q, must be %s, %s or %s", f, Binary, Structured, Envelope)
-}
-
-func encodeEnvelope(e event.Event) (kafkabinding.Message, error) {
-	value, err := envelope.Encode(e)
-	return kafkabinding.Message{Value: value}, err
+	return nil
 }

@@ -35,6 +35,11 @@ func invalid(subject string, err error) error {
 	return &function.PermanentError{Class: function.ClassOutput, Err: fmt.Errorf("%s: %w", subject, err)}
 }
 
+// tooLarge is the error of a record that no batch has room for.
+func tooLarge(d *delivery, limit int) error {
+	return invalid(d.subject(), fmt.Errorf("the record has %d bytes, more than the sink's limit of %d", d.size, limit))
+}
+
 // refusals are the broker's answers that are about the record.
 var refusals = []sarama.KError{
 	sarama.ErrMessageSizeTooLarge,

@@ -14,7 +14,6 @@ import (
 	"github.com/millrace/millrace/runtime/pipeline"
 )
 
-
 // deadLetterTimeout bounds the writing of a dead letter, which goes on when the caller's context has ended.
 const deadLetterTimeout = 5 * time.Second
 

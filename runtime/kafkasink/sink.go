@@ -19,6 +19,9 @@ import (
 // Dependency is the name of the cluster in [function.Unavailable], metrics and circuit breakers.
 const Dependency = "kafka"
 
+// errSlow says that a caller's context would have let it wait longer.
+var errSlow = fmt.Errorf("no acknowledgement within %s", deliveryTimeout)
+
 // ErrClosed says that a Sink was used after Close.
 var ErrClosed = errors.New("kafkasink: the sink is closed")
 
@@ -37,9 +40,11 @@ var ErrClosed = errors.New("kafkasink: the sink is closed")
 // was given up because its context ended, for the record may still be on its way, and may still be published.
 type Sink struct {
 	encode   func(event.Event) (kafkabinding.Message, error)
-	limit    int
+	options  Options
 	bulk     *producer
+	single   lazyProducer
 	health   health
+	brokers  []string
 	failures failures
 	close    func() error
 }
@@ -47,31 +52,21 @@ type Sink struct {
 // Open connects to the cluster as clientID and returns a Sink. It fails within 5 s, with an error that says what to do,
 // when no broker answers. nil options are the defaults.
 func Open(c kafkaclient.Config, clientID string, o *Options) (*Sink, error) {
-	options := o.complete()
-	encode, err := options.Format.encoder()
+	options, err := o.complete()
 	if err != nil {
 		return nil, err
 	}
-	conf, err := c.Sarama(clientID)
+	s := &Sink{encode: options.Format.encoder(), options: options}
+	s.bulk, err = open(c, clientID, options.configureBulk, s.settle)
 	if err != nil {
 		return nil, err
 	}
-	if err := options.configure(conf); err != nil {
-		return nil, err
-	}
-	client, err := c.Connect(conf)
-	if err != nil {
-		return nil, err
-	}
-	s := &Sink{encode: encode, limit: options.MaxRecordBytes, health: health{client: client}}
-	s.bulk, err = start(client, s.settle)
-	if err != nil {
-		return nil, errors.Join(kafkaclient.Explain(err, c.Brokers), client.Close())
-	}
+	s.single.open = func() (*producer, error) { return open(c, clientID, options.configureSingle, s.settle) }
+	s.health.client = s.bulk.client
 	s.close = sync.OnceValue(func() error {
-		s.bulk.stop()
-		s.health.wait()
-		return client.Close()
+		// In this order: what the bulk producer cannot send may go through the other, and a probe needs the client.
+		s.health.close()
+		return errors.Join(s.bulk.close(), s.single.close())
 	})
 	return s, nil
 }
@@ -82,7 +77,7 @@ func Open(c kafkaclient.Config, clientID string, o *Options) (*Sink, error) {
 // The record's key is the event's partitionkey extension, null where there is none. Events of one key are published in
 // the order of outs.
 //
-// When ctx ends first, Send returns at once; what was handed over may still be published.
+// When ctx ends first, or no outcome comes within 30 s, Send returns; what was handed over may still be published.
 func (s *Sink) Send(ctx context.Context, outs ...pipeline.Output) error {
 	if len(outs) == 0 {
 		return nil
@@ -136,16 +131,17 @@ func (s *Sink) Produce(ctx context.Context, topic string, m kafkabinding.Message
 }
 
 func (s *Sink) produce(ctx context.Context, d *delivery) error {
+	if d.size > s.options.MaxRawBytes {
+		return tooLarge(d, s.options.MaxRawBytes)
+	}
 	b := newBatch(1)
 	d.to = b
-	if err := s.checkSize(d); err != nil {
-		return err
-	}
-	return errors.Join(s.await(ctx, b, []*delivery{d})...)
+	return s.await(ctx, b, []*delivery{d})[0]
 }
 
-// Close publishes what was handed over, waits for the outcomes and disconnects. It is bounded by the producer's retries:
-// about half a minute when the cluster is gone. Later calls wait as well and return the same.
+// Close publishes what was handed over, waits for the outcomes and disconnects. What the cluster does not acknowledge
+// within 5 s is given up: Close returns an error, and those records fail a little later, though they may have been
+// published. Later calls wait as well and return the same.
 func (s *Sink) Close() error { return s.close() }
 
 // Connected tells whether the cluster took the last record, or answered since. It does not block: while the answer is
@@ -161,19 +157,16 @@ func (s *Sink) prepare(out *pipeline.Output, to receiver, index int) (*delivery,
 	m.Key, _ = kafkabinding.PartitionKey(out.Event)
 	d := newDelivery(out.Topic, m, time.Time{})
 	d.event, d.to, d.index = out.Event.ID(), to, index
-	return d, s.checkSize(d)
-}
-
-// checkSize refuses a record that no batch has room for.
-func (s *Sink) checkSize(d *delivery) error {
-	if size := d.size(); size > s.limit {
-		return invalid(d.subject(), fmt.Errorf("the record has %d bytes, more than the sink's limit of %d", size, s.limit))
+	if d.size > s.options.MaxEventBytes {
+		return nil, tooLarge(d, s.options.MaxEventBytes)
 	}
-	return nil
+	return d, nil
 }
 
 // await hands deliveries over and waits for the outcome of all of b, or for the end of ctx.
 func (s *Sink) await(ctx context.Context, b *batch, deliveries []*delivery) []error {
+	ctx, cancel := context.WithTimeoutCause(ctx, deliveryTimeout, errSlow)
+	defer cancel()
 	for _, d := range deliveries {
 		if err := s.hand(ctx, d); err != nil {
 			b.delivered(d.index, err)
@@ -183,24 +176,44 @@ func (s *Sink) await(ctx context.Context, b *batch, deliveries []*delivery) []er
 	case <-b.done:
 		return b.errs
 	case <-ctx.Done():
-		return b.abandon(deliveries, context.Cause(ctx))
+		return s.abandon(b, deliveries, context.Cause(ctx))
 	}
 }
 
-// hand gives d to the producer.
+// abandon returns the outcomes so far.
+func (s *Sink) abandon(b *batch, deliveries []*delivery, cause error) []error {
+	errs := b.abandon(deliveries, cause)
+	if cause == errSlow {
+		for _, d := range deliveries {
+			s.health.observe(d.record.Topic, errs[d.index])
+		}
+	}
+	return errs
+}
+
+// hand gives d to a producer that has room for it.
 func (s *Sink) hand(ctx context.Context, d *delivery) error {
-	if err := s.bulk.enqueue(ctx, &d.record); err != nil {
+	enqueue := s.bulk.enqueue
+	if d.alone = d.alone || d.size > s.options.MaxEventBytes; d.alone {
+		enqueue = s.single.enqueue
+	}
+	if err := enqueue(ctx, &d.record); err != nil {
 		return function.Unavailable(Dependency, fmt.Errorf("%s: %w", d.subject(), err))
 	}
 	return nil
 }
 
-// settle receives the outcome of each record that the producer was given.
+// settle receives the outcome of each record that a producer was given.
 func (s *Sink) settle(m *sarama.ProducerMessage, err error) {
 	d := m.Metadata.(*delivery)
-	if err != nil {
-		err = s.failures.explain(m.Topic, err)
-		err = classify(d.subject(), m.Topic, err)
+	if !d.alone && errors.Is(err, sarama.ErrMessageSizeTooLarge) {
+		// The broker means the batch, where a topic's limit is below ours. A record is too large when it is so alone.
+		d.alone = true
+		if err = s.hand(context.Background(), d); err == nil {
+			return
+		}
+	} else if err != nil {
+		err = classify(d.subject(), m.Topic, s.failures.explain(m.Topic, err))
 	}
 	s.health.observe(m.Topic, err)
 	d.to.delivered(d.index, err)
