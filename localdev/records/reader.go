@@ -1,0 +1,139 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/pipeline"
+)
+
+// All, as the number of records to begin with, is every record that the topic has.
+const All = math.MaxInt64
+
+// Reader reads the records of one topic. One goroutine at a time uses it; it ends with its client.
+type Reader struct {
+	client *Client
+	topic  string
+	// next is the offset of each partition that was not read yet, ends the offset where what was there at the mark ends.
+	next, ends map[int32]int64
+}
+
+// Read returns a reader that begins with the last records of each partition, as many as are asked for: 0 is what comes
+// from now on. An unknown topic is a [*cluster.UnknownTopicError]. A client reads one topic once.
+func (c *Client) Read(ctx context.Context, topic string, last int64) (*Reader, error) {
+	if err := c.CheckTopic(ctx, topic); err != nil {
+		return nil, err
+	}
+	spans, err := c.Offsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{client: c, topic: topic, next: map[int32]int64{}, ends: map[int32]int64{}}
+	offsets := map[int32]kgo.Offset{}
+	for partition, span := range spans[topic] {
+		r.next[partition] = max(span.Start, span.End-last)
+		r.ends[partition] = span.End
+		offsets[partition] = kgo.NewOffset().At(r.next[partition])
+	}
+	c.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets})
+	return r, nil
+}
+
+// Mark makes [Reader.CaughtUp] mean what is there now.
+func (r *Reader) Mark(ctx context.Context) error {
+	spans, err := r.client.Offsets(ctx, r.topic)
+	if err != nil {
+		return err
+	}
+	for partition, span := range spans[r.topic] {
+		r.ends[partition] = span.End
+	}
+	return nil
+}
+
+// CaughtUp tells whether everything was read that was there when the reader began, or at the last [Reader.Mark].
+func (r *Reader) CaughtUp() bool {
+	for partition, end := range r.ends {
+		if r.next[partition] < end {
+			return false
+		}
+	}
+	return true
+}
+
+// Next waits for records and returns some. Those of a partition are in their order; across partitions they are by time,
+// as far as they came together. A broker that no longer answers is a [*cluster.UnreachableError]; one that answers again
+// within seconds is read on from where it was.
+func (r *Reader) Next(ctx context.Context) ([]pipeline.Record, error) {
+	fetches := r.client.PollFetches(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err := r.judge(ctx, fetches); err != nil {
+		return nil, err
+	}
+	var partitions [][]*kgo.Record
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if n := len(p.Records); n > 0 {
+			r.next[p.Partition] = p.Records[n-1].Offset + 1
+			partitions = append(partitions, p.Records)
+		}
+	})
+	return merge(partitions), nil
+}
+
+// judge tells errors that pass from those that end the reading.
+func (r *Reader) judge(ctx context.Context, fetches kgo.Fetches) error {
+	for _, failed := range fetches.Errors() {
+		var known *kerr.Error
+		var loss *kgo.ErrDataLoss
+		switch {
+		case errors.As(failed.Err, &loss) || kerr.IsRetriable(failed.Err):
+		case errors.As(failed.Err, &known) || errors.Is(failed.Err, kgo.ErrClientClosed):
+			return fmt.Errorf("read topic %s: %w", r.topic, failed.Err)
+		default: // the connection: does anybody answer?
+			_, err := r.client.Offsets(ctx, r.topic)
+			return err
+		}
+	}
+	return nil
+}
+
+// merge joins the records of partitions by time, without changing the order in a partition. Transactions' markers are
+// left out.
+func merge(partitions [][]*kgo.Record) []pipeline.Record {
+	var merged []pipeline.Record
+	for len(partitions) > 0 {
+		first := 0
+		for i := range partitions {
+			if partitions[i][0].Timestamp.Before(partitions[first][0].Timestamp) {
+				first = i
+			}
+		}
+		if record := partitions[first][0]; !record.Attrs.IsControl() {
+			merged = append(merged, convert(record))
+		}
+		if partitions[first] = partitions[first][1:]; len(partitions[first]) == 0 {
+			partitions = slices.Delete(partitions, first, first+1)
+		}
+	}
+	return merged
+}
+
+func convert(r *kgo.Record) pipeline.Record {
+	headers := make([]kafkabinding.Header, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = kafkabinding.Header{Key: []byte(h.Key), Value: h.Value}
+	}
+	return pipeline.Record{
+		Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp,
+		Message: kafkabinding.Message{Key: r.Key, Value: r.Value, Headers: headers},
+	}
+}
