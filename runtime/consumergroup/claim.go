@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,12 +52,39 @@ type claim struct {
 	roomy chan struct{}
 }
 
-// delivery is a record in flight.
+// delivery is a record in flight. Deliveries are recycled one by one: cut from a common piece of memory, one that waits
+// would keep all of it.
 type delivery struct {
 	pipeline.Delivery
 
 	mark *frontier.Mark
 	size int64
+	// headers is the memory of the record's headers.
+	headers []kafkabinding.Header
+}
+
+var deliveries = sync.Pool{New: func() any { return &delivery{} }}
+
+// receive makes d the delivery of what sarama received.
+func (d *delivery) receive(m *sarama.ConsumerMessage, mark *frontier.Mark) {
+	for _, h := range m.Headers {
+		d.headers = append(d.headers, kafkabinding.Header{Key: h.Key, Value: h.Value})
+	}
+	d.Record = pipeline.Record{
+		Topic:     m.Topic,
+		Partition: m.Partition,
+		Offset:    m.Offset,
+		Timestamp: m.Timestamp,
+		Message:   kafkabinding.Message{Key: m.Key, Value: m.Value, Headers: d.headers},
+	}
+	d.mark, d.size = mark, int64(d.Size())
+}
+
+// release gives d back. Nobody may hold it, or its headers, any more.
+func (d *delivery) release() {
+	clear(d.headers)
+	*d = delivery{headers: d.headers[:0]}
+	deliveries.Put(d)
 }
 
 func newClaim(s *session, current sarama.ConsumerGroupSession, partition sarama.ConsumerGroupClaim) *claim {
@@ -98,70 +126,52 @@ func (c *claim) read() error {
 	}
 }
 
-// admit takes m and whatever else is there, up to a batch.
+// admit takes m and whatever else is there, up to a batch, and queues it in the lanes.
 func (c *claim) admit(m *sarama.ConsumerMessage) error {
-	var batch [batchSize]*sarama.ConsumerMessage
-	batch[0] = m
-	n, headers := 1, len(m.Headers)
-	for n < batchSize {
-		select {
-		case m, ok := <-c.partition.Messages():
-			if !ok {
-				return c.submit(batch[:n], headers)
-			}
-			batch[n] = m
-			headers += len(m.Headers)
-			n++
-			continue
-		default:
-		}
-		break
-	}
-	return c.submit(batch[:n], headers)
-}
-
-// submit queues a batch in the lanes. headers is how many headers the batch has.
-func (c *claim) submit(batch []*sarama.ConsumerMessage, headers int) error {
-	if c.frontier == nil {
-		c.frontier = frontier.New(batch[0].Offset)
-	}
-	deliveries := make([]delivery, len(batch))
-	arena := make([]kafkabinding.Header, 0, headers)
 	c.items = c.items[:0]
+	defer func() { clear(c.items) }()
 	var bytes int64
-	for i, m := range batch {
-		mark, err := c.frontier.Start(m.Offset)
+	for more := true; more; {
+		d, err := c.start(m)
 		if err != nil {
-			return fmt.Errorf("%s/%d: %w: the partition's log was replaced; reading starts again from the committed offset",
-				m.Topic, m.Partition, err)
+			return err
 		}
-		d := &deliveries[i]
-		d.mark = mark
-		d.Record, arena = record(m, arena)
-		d.size = int64(d.Size())
 		bytes += d.size
 		c.items = append(c.items, lanes.Item[*delivery]{Key: c.lane(m.Key), Value: d})
+		m, more = c.next()
 	}
-	c.records.Add(int64(len(batch)))
+	c.records.Add(int64(len(c.items)))
 	c.bytes.Add(bytes)
 	c.lanes.Submit(c.items)
-	clear(c.items)
 	return nil
 }
 
-// record converts what sarama received. Its headers are cut from arena, which has room for them.
-func record(m *sarama.ConsumerMessage, arena []kafkabinding.Header) (pipeline.Record, []kafkabinding.Header) {
-	start := len(arena)
-	for _, h := range m.Headers {
-		arena = append(arena, kafkabinding.Header{Key: h.Key, Value: h.Value})
+// next returns the next message of a batch, if there is one at hand.
+func (c *claim) next() (*sarama.ConsumerMessage, bool) {
+	if len(c.items) == batchSize {
+		return nil, false
 	}
-	return pipeline.Record{
-		Topic:     m.Topic,
-		Partition: m.Partition,
-		Offset:    m.Offset,
-		Timestamp: m.Timestamp,
-		Message:   kafkabinding.Message{Key: m.Key, Value: m.Value, Headers: arena[start:len(arena):len(arena)]},
-	}, arena
+	select {
+	case m, ok := <-c.partition.Messages():
+		return m, ok
+	default:
+		return nil, false
+	}
+}
+
+// start makes the delivery of m and its place in the frontier.
+func (c *claim) start(m *sarama.ConsumerMessage) (*delivery, error) {
+	if c.frontier == nil {
+		c.frontier = frontier.New(m.Offset)
+	}
+	mark, err := c.frontier.Start(m.Offset)
+	if err != nil {
+		return nil, fmt.Errorf("%s/%d: %w: the partition's log was replaced; reading starts again from the committed offset",
+			m.Topic, m.Partition, err)
+	}
+	d := deliveries.Get().(*delivery)
+	d.receive(m, mark)
+	return d, nil
 }
 
 // lane returns the lane of a record. Records without a key share one, as do all where the partition's order is asked for.
@@ -184,9 +194,10 @@ func (c *claim) handle(d *delivery) lanes.Result {
 		d.Park()
 		return lanes.Again(again)
 	}
-	d.Delivery = pipeline.Delivery{}
-	d.mark.Finish()
-	c.bytes.Add(-d.size)
+	mark, size := d.mark, d.size
+	d.release()
+	mark.Finish()
+	c.bytes.Add(-size)
 	if left := c.records.Add(-1); c.paused.Load() && left <= int64(c.session.config.WindowRecords/2) {
 		select {
 		case c.roomy <- struct{}{}:

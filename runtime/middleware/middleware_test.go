@@ -102,7 +102,7 @@ func TestTimeoutEndsTheContext(t *testing.T) {
 			}
 			<-ctx.Done()
 			return ctx.Err()
-		})(t.Context(), &pipeline.Delivery{})
+		})(t.Context(), &pipeline.Delivery{Started: time.Now()})
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("took %s", took)
 		}
@@ -121,14 +121,14 @@ func TestTimeoutIsSeenByAHandlerThatOnlyAsksForErr(t *testing.T) {
 				t.Errorf("after the time-out Err() = %v", ctx.Err())
 			}
 			return nil
-		})(t.Context(), &pipeline.Delivery{})
+		})(t.Context(), &pipeline.Delivery{Started: time.Now()})
 	})
 }
 
 func TestTheAttemptsContextEndsWithTheAttempt(t *testing.T) {
 	t.Parallel()
 	var kept context.Context
-	_ = middleware.Timeout(time.Hour)(func(ctx context.Context, _ *pipeline.Delivery) error { kept = ctx; return nil })(t.Context(), &pipeline.Delivery{})
+	_ = middleware.Timeout(time.Hour)(func(ctx context.Context, _ *pipeline.Delivery) error { kept = ctx; return nil })(t.Context(), &pipeline.Delivery{Started: time.Now()})
 	if !errors.Is(kept.Err(), context.Canceled) {
 		t.Errorf("Err() = %v after the attempt", kept.Err())
 	}
@@ -157,5 +157,5 @@ func TestTimeoutKeepsTheParentsEarlierDeadlineAndValues(t *testing.T) {
 			t.Errorf("Err() = %v after the parent was cancelled", ctx.Err())
 		}
 		return nil
-	})(parent, &pipeline.Delivery{})
+	})(parent, &pipeline.Delivery{Started: time.Now()})
 }

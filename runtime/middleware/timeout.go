@@ -10,12 +10,12 @@ import (
 	"github.com/millrace/millrace/runtime/pipeline"
 )
 
-// Timeout bounds one attempt. The handler's context ends after limit; an error that it returns from then on says so. A
+// Timeout bounds one attempt, from Delivery.Started on. The handler's context ends after limit; an error that it returns from then on says so. A
 // handler that pays no heed to its context is not stopped.
 func Timeout(limit time.Duration) pipeline.Middleware {
 	return func(next pipeline.Handler) pipeline.Handler {
 		return func(ctx context.Context, d *pipeline.Delivery) error {
-			bounded := &lazyDeadline{Context: ctx, deadline: time.Now().Add(limit)}
+			bounded := &lazyDeadline{Context: ctx, deadline: d.Started.Add(limit)}
 			defer bounded.cancel()
 			err := next(bounded, d)
 			if errors.Is(err, context.DeadlineExceeded) && bounded.expired() {

@@ -19,6 +19,8 @@ type Delivery struct {
 	Event event.Event
 	// Emitted are the events that the attempt published.
 	Emitted []event.Event
+	// Started is when the attempt began.
+	Started time.Time
 	// Attempts counts the calls of the handler, the one that runs included. An attempt that found a dependency
 	// unavailable is not counted.
 	Attempts int

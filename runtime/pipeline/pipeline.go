@@ -152,9 +152,9 @@ func (p *Pipeline) Handle(ctx context.Context, d *Delivery) (again time.Duration
 		o.Event, _ = decode(&d.Record)
 		return p.bury(ctx, d, o)
 	}
-	start := p.now()
+	d.Started = p.now()
 	err := p.attempt(ctx, d, o)
-	o.Took = p.now().Sub(start)
+	o.Took = p.now().Sub(d.Started)
 	if err != nil && ctx.Err() != nil {
 		return 0, false
 	}
