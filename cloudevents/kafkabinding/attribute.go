@@ -38,6 +38,18 @@ var attributeNames = [coreAttributes]string{
 	dataContentType: "datacontenttype",
 }
 
+// headerNames are the headers that carry the attributes in binary mode.
+var headerNames = [coreAttributes]string{
+	specVersion:     prefix + "specversion",
+	id:              prefix + "id",
+	source:          prefix + "source",
+	eventType:       prefix + "type",
+	subject:         prefix + "subject",
+	eventTime:       prefix + "time",
+	dataSchema:      prefix + "dataschema",
+	dataContentType: contentTypeHeader,
+}
+
 const (
 	prefix            = "ce_"
 	contentTypeHeader = "content-type"
@@ -72,10 +84,23 @@ func attributeOfHeader(key []byte) attribute {
 
 // attributeOfMember returns the attribute that a member of the JSON format's object carries.
 func attributeOfMember(name []byte) attribute {
-	for a := specVersion; a < coreAttributes; a++ {
-		if string(name) == attributeNames[a] {
-			return a
-		}
+	switch string(name) {
+	case "specversion":
+		return specVersion
+	case "id":
+		return id
+	case "source":
+		return source
+	case "type":
+		return eventType
+	case "subject":
+		return subject
+	case "time":
+		return eventTime
+	case "dataschema":
+		return dataSchema
+	case "datacontenttype":
+		return dataContentType
 	}
 	return extension
 }
@@ -190,29 +215,48 @@ func checkText(text string) (reason string) {
 
 // printable tells whether text is printable ASCII. It looks at eight bytes at a time.
 func printable(text string) bool {
-	const (
-		ones = 0x0101010101010101
-		high = 0x80 * ones
-	)
-	for ; len(text) >= 8; text = text[8:] {
-		x := uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
-			uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-		// A byte's high bit is set by the subtraction for control characters, by the addition for 0x7f, by x itself
-		// beyond ASCII. A borrow or a carry reaches the next byte only from a byte that has set its bit.
-		if ((x-' '*ones)|(x+ones)|x)&high != 0 {
+	if len(text) < 8 {
+		for i := range len(text) {
+			if text[i] < ' ' || text[i] >= 0x7f {
+				return false
+			}
+		}
+		return true
+	}
+	last := text[len(text)-8:] // overlaps the one before
+	for ; len(text) > 8; text = text[8:] {
+		if notPrintable(load(text[:8]))&high != 0 {
 			return false
 		}
 	}
-	for i := range len(text) {
-		if text[i] < ' ' || text[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
+	return notPrintable(load(last))&high == 0
+}
+
+// Eight bytes in one word.
+const (
+	ones = 0x0101010101010101 // 1 in each byte
+	high = 0x80 * ones        // the highest bit of each byte
+)
+
+func load[T string | []byte](b T) uint64 {
+	_ = b[7]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+// notPrintable sets the highest bit of a byte of x that is not printable ASCII: by the subtraction for a control
+// character, by the addition for 0x7f, by the byte itself for what is beyond ASCII. A borrow or carry that spoils the next
+// byte comes from a byte whose own bit is set: the lowest bit that is set is right.
+func notPrintable(x uint64) uint64 {
+	return (x - ' '*ones) | (x + ones) | x
 }
 
 // isStructured tells whether a content type announces a CloudEvents event format.
 func isStructured(contentType []byte) bool {
 	const media = "application/cloudevents"
-	return len(contentType) >= len(media) && bytes.EqualFold(contentType[:len(media)], []byte(media))
+	if len(contentType) < len(media) {
+		return false
+	}
+	start := contentType[:len(media)]
+	return string(start) == media || bytes.EqualFold(start, []byte(media))
 }

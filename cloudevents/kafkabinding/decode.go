@@ -44,9 +44,12 @@ func Decode(m Message) (event.Event, error) {
 
 // draft is an event's attributes as they stand in a message.
 type draft struct {
-	core       [coreAttributes][]byte // nil: not there
+	core       coreTexts
 	extensions []draftExtension
 }
+
+// coreTexts are the values of the attributes that the specification defines. Nil: not there.
+type coreTexts [coreAttributes][]byte
 
 type draftExtension struct {
 	name  string
@@ -55,7 +58,7 @@ type draftExtension struct {
 }
 
 // readHeaders takes the attributes from headers. It reads all of them and returns the first defect.
-func readHeaders(core *[coreAttributes][]byte, headers []Header, extensions []draftExtension) (_ []draftExtension, first *DecodeError) {
+func readHeaders(core *coreTexts, headers []Header, extensions []draftExtension) (_ []draftExtension, first *DecodeError) {
 	for i := range headers {
 		h := &headers[i]
 		var reason string

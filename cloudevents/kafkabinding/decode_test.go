@@ -120,7 +120,7 @@ func TestDecodeErrorText(t *testing.T) {
 			"ce_specversion", "0.3", "ce_id", "1", "ce_source", "/s", "ce_type", "t")},
 		`CloudEvent: attribute "id" is not a string`: {
 			Headers: cloudeventstest.Headers("content-type", "application/cloudevents+json"), Value: []byte(`{"id":1}`)},
-		`CloudEvent: value is not valid JSON (after byte 6)`: {
+		`CloudEvent: value is not valid JSON (near byte 6)`: {
 			Headers: cloudeventstest.Headers("content-type", "application/cloudevents+json"), Value: []byte(`{"a":1`)},
 	} {
 		if _, err := kafkabinding.Decode(m); err == nil || err.Error() != want {

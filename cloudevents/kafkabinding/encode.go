@@ -1,10 +1,8 @@
 package kafkabinding
 
 import (
-	"bytes"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -47,25 +45,23 @@ const structuredContentType = event.ApplicationCloudEventsJSON + "; charset=UTF-
 //
 // An event that does not satisfy [event.Event.Validate], or that [Decode] would refuse, is an [*EncodeError].
 func Encode(e event.Event, mode Mode) (Message, error) {
-	w := writers.Get().(*writer)
-	defer w.release()
-	if err := w.take(e); err != nil {
+	var few [4]writerExtension // more move to the heap
+	w, err := newWriter(e, few[:0])
+	if err != nil {
 		return Message{}, err
 	}
 	switch mode {
 	case Binary:
-		return w.binary(), nil
+		return Message{Value: e.DataEncoded, Headers: w.headers()}, nil
 	case Structured:
-		return w.structured(), nil
+		return w.structured(e.DataEncoded, e.DataBase64), nil
 	}
 	return Message{}, fmt.Errorf("kafkabinding.Encode: unknown %s", mode)
 }
 
 // Validate returns the [*EncodeError] with which Encode would refuse e, nil where it would not.
 func Validate(e event.Event) error {
-	w := writers.Get().(*writer)
-	defer w.release()
-	if err := w.take(e); err != nil {
+	if _, err := newWriter(e, nil); err != nil {
 		return err
 	}
 	return nil
@@ -89,85 +85,105 @@ func PartitionKey(e event.Event) (key []byte, ok bool) {
 	return []byte(text), true
 }
 
-// headers collects headers whose texts share one piece of memory. No two headers overlap, and appending to one does not
+// headerList collects headers whose texts share one piece of memory. No two headers overlap, and appending to one does not
 // change the next.
-type headers struct {
+type headerList struct {
 	text []byte
 	list []Header
 }
 
-func (h *headers) add(key, name, value string) {
+func (h *headerList) add(key, value string) {
 	start := len(h.text)
-	h.text = append(append(h.text, key...), name...)
+	h.text = append(h.text, key...)
 	h.addValue(start, append(h.text, value...))
 }
 
-func (h *headers) addTime(key, name string, value time.Time) {
+func (h *headerList) addTime(key string, value time.Time) {
 	start := len(h.text)
-	h.text = append(append(h.text, key...), name...)
-	h.addValue(start, value.AppendFormat(h.text, time.RFC3339Nano))
+	h.text = append(h.text, key...)
+	h.addValue(start, appendTime(h.text, value))
+}
+
+func (h *headerList) addExtension(name, value string) {
+	start := len(h.text)
+	h.text = append(append(h.text, prefix...), name...)
+	h.addValue(start, append(h.text, value...))
 }
 
 // addValue adds the header whose key starts at start and ends where h.text does, and whose value is what text has more.
-func (h *headers) addValue(start int, text []byte) {
+func (h *headerList) addValue(start int, text []byte) {
 	middle, end := len(h.text), len(text)
 	h.text = text
 	h.list = append(h.list, Header{Key: text[start:middle:middle], Value: text[middle:end:end]})
 }
 
-func (w *writer) binary() Message {
-	h := headers{
-		text: make([]byte, 0, w.size()),
-		list: make([]Header, 0, int(coreAttributes)+len(w.extensions)),
-	}
-	h.add(prefix, attributeNames[specVersion], version)
-	h.add(prefix, attributeNames[id], w.context.ID)
-	h.add(prefix, attributeNames[source], w.source)
-	h.add(prefix, attributeNames[eventType], w.context.Type)
+// headers returns the headers of a message in binary mode.
+func (w *writer) headers() []Header {
+	size, count := w.size(len(prefix))
+	h := headerList{text: make([]byte, 0, size), list: make([]Header, 0, count)}
+	h.add(headerNames[specVersion], version)
+	h.add(headerNames[id], w.context.ID)
+	h.add(headerNames[source], w.source)
+	h.add(headerNames[eventType], w.context.Type)
 	if w.context.Subject != nil {
-		h.add(prefix, attributeNames[subject], *w.context.Subject)
+		h.add(headerNames[subject], *w.context.Subject)
 	}
-	if !w.time.IsZero() {
-		h.addTime(prefix, attributeNames[eventTime], w.time)
+	if w.hasTime {
+		h.addTime(headerNames[eventTime], w.context.Time.Time)
 	}
 	if w.dataSchema != "" {
-		h.add(prefix, attributeNames[dataSchema], w.dataSchema)
-	}
-	for _, x := range w.extensions {
-		h.add(prefix, x.name, x.text)
-	}
-	if w.contentType != "" {
-		h.add(contentTypeHeader, "", w.contentType)
-	}
-	return Message{Value: w.data, Headers: h.list}
-}
-
-// size is about the number of bytes that the event without its data takes up, in either mode.
-func (w *writer) size() int {
-	const names = 160 // of the defined attributes, with prefix or quotes, and a time
-	n := names + len(w.context.ID) + len(w.source) + len(w.context.Type) + len(w.dataSchema) + len(w.contentType)
-	if w.context.Subject != nil {
-		n += len(*w.context.Subject)
+		h.add(headerNames[dataSchema], w.dataSchema)
 	}
 	for i := range w.extensions {
-		n += len(`,"":""`) + len(w.extensions[i].name) + len(w.extensions[i].text)
+		h.addExtension(w.extensions[i].name, w.extensions[i].text)
 	}
-	return n
+	if w.contentType != "" {
+		h.add(headerNames[dataContentType], w.contentType)
+	}
+	return h.list
 }
 
-func (w *writer) structured() Message {
-	size := w.size() + len(contentTypeHeader) + len(structuredContentType) + len(`,"data_base64":""`)
-	if w.base64 {
-		size += base64.StdEncoding.EncodedLen(len(w.data))
+// size returns how many attributes the event has, and how many bytes they take up when each takes overhead beside its
+// name and value. It is an estimate: escapes take more.
+func (w *writer) size(overhead int) (size, count int) {
+	const (
+		required = len("specversion") + len(version) + len("id") + len("source") + len("type")
+		longest  = len("time") + len("2006-01-02T15:04:05.999999999Z")
+	)
+	size, count = required+len(w.context.ID)+len(w.source)+len(w.context.Type), 4
+	if w.context.Subject != nil {
+		size, count = size+len("subject")+len(*w.context.Subject), count+1
+	}
+	if w.hasTime {
+		size, count = size+longest, count+1
+	}
+	if w.dataSchema != "" {
+		size, count = size+len("dataschema")+len(w.dataSchema), count+1
+	}
+	if w.contentType != "" {
+		size, count = size+len("datacontenttype")+len(w.contentType), count+1
+	}
+	for i := range w.extensions {
+		size += len(w.extensions[i].name) + len(w.extensions[i].text)
+	}
+	count += len(w.extensions)
+	return size + count*overhead, count
+}
+
+// structured returns the message in structured mode. binary says that JSON is to hold data as base64.
+func (w *writer) structured(data []byte, binary bool) Message {
+	size, _ := w.size(len(`,"":""`))
+	size += len(contentTypeHeader) + len(structuredContentType) + len(`{,"data_base64":""}`)
+	if binary {
+		size += base64.StdEncoding.EncodedLen(len(data))
 	} else {
-		size += len(w.data)
+		size += len(data)
 	}
 	text := append(make([]byte, 0, size), `{"specversion":"`+version+`"`...)
 	text = w.appendAttributes(text)
-	text = w.appendData(text)
-	text = append(text, '}')
-	h := headers{text: text, list: make([]Header, 0, 1)}
-	h.add(contentTypeHeader, "", structuredContentType)
+	text = append(w.appendData(text, data, binary), '}')
+	h := headerList{text: text, list: make([]Header, 0, 1)}
+	h.add(contentTypeHeader, structuredContentType)
 	return Message{Value: text[:len(text):len(text)], Headers: h.list}
 }
 
@@ -178,9 +194,9 @@ func (w *writer) appendAttributes(text []byte) []byte {
 	if w.context.Subject != nil {
 		text = appendMember(text, attributeNames[subject], *w.context.Subject)
 	}
-	if !w.time.IsZero() {
+	if w.hasTime {
 		text = append(appendName(text, attributeNames[eventTime]), '"')
-		text = append(w.time.AppendFormat(text, time.RFC3339Nano), '"')
+		text = append(appendTime(text, w.context.Time.Time), '"')
 	}
 	if w.dataSchema != "" {
 		text = appendMember(text, attributeNames[dataSchema], w.dataSchema)
@@ -198,18 +214,18 @@ func (w *writer) appendAttributes(text []byte) []byte {
 	return text
 }
 
-func (w *writer) appendData(text []byte) []byte {
+func (w *writer) appendData(text, data []byte, binary bool) []byte {
 	switch {
-	case w.data == nil:
+	case data == nil:
 		return text
-	case w.base64:
-	case w.json && isJSON(w.data):
-		return append(appendName(text, memberData), w.data...)
-	case !w.json && utf8.Valid(w.data):
-		return appendQuoted(appendName(text, memberData), w.data)
+	case binary:
+	case w.json && isJSON(data, maxDepth-1):
+		return append(appendName(text, memberData), data...)
+	case !w.json && utf8.Valid(data):
+		return appendQuoted(appendName(text, memberData), data)
 	}
 	text = append(appendName(text, memberBase64), '"')
-	return append(base64.StdEncoding.AppendEncode(text, w.data), '"')
+	return append(base64.StdEncoding.AppendEncode(text, data), '"')
 }
 
 func appendName(text []byte, name string) []byte {
@@ -222,18 +238,9 @@ func appendMember(text []byte, name, value string) []byte {
 
 // appendQuoted appends value, which is UTF-8, as a JSON string.
 func appendQuoted[T string | []byte](text []byte, value T) []byte {
+	if plain(value) == len(value) {
+		return append(append(append(text, '"'), value...), '"')
+	}
 	text, _ = jsontext.AppendQuote(text, value) // fails for what is not UTF-8 only
 	return text
-}
-
-// isJSON tells whether data is one JSON value that may stand in the event's object.
-func isJSON(data []byte) bool {
-	const maxDepth = 10_000 // of the tokenizer; the object takes one level
-	if !jsontext.Value(data).IsValid(anyNames) {
-		return false
-	}
-	if bytes.Count(data, []byte("{"))+bytes.Count(data, []byte("[")) < maxDepth {
-		return true
-	}
-	return jsontext.Value(slices.Concat([]byte("["), data, []byte("]"))).IsValid(anyNames)
 }

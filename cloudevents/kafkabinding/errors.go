@@ -49,6 +49,7 @@ const (
 	reasonEmpty    = "is empty"
 	reasonNull     = "is null, a string is required"
 	reasonRepeated = "stands twice"
+	reasonType     = "has a value of no CloudEvents type"
 	reasonString   = "is not a string"
 	reasonText     = "is not UTF-8 or holds a character that CloudEvents forbids"
 	reasonName     = "is not named by lower-case letters and digits"

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"io"
-	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The members of the JSON format that are no attributes.
@@ -26,12 +22,23 @@ func decodeStructured(m Message, contentType []byte) (event.Event, error) {
 	if defect := checkFormat(m.Headers, contentType); defect != nil {
 		return event.Event{}, defect
 	}
-	r := readers.Get().(*reader)
-	defer r.release()
-	e, defect := r.read(m.Value)
+	var o object
+	var d draft
+	var few [4]draftExtension // more move to the heap
+	var defect *DecodeError
+	d.extensions, defect = o.readMembers(&d.core, m.Value, few[:0])
 	if defect != nil {
 		return event.Event{}, defect
 	}
+	data, defect := o.content(&d.core)
+	if defect != nil {
+		return event.Event{}, defect
+	}
+	e, defect := d.event()
+	if defect != nil {
+		return event.Event{}, defect
+	}
+	e.DataEncoded, e.DataBase64 = data, o.base64.text != nil
 	return e, nil
 }
 
@@ -46,6 +53,9 @@ func checkFormat(headers []Header, contentType []byte) *DecodeError {
 	if count > 1 {
 		return &DecodeError{Header: contentTypeHeader, Reason: reasonRepeated}
 	}
+	if string(contentType) == structuredContentType {
+		return nil
+	}
 	media, _, _ := bytes.Cut(contentType, []byte(";"))
 	media = bytes.TrimSpace(media)
 	if !bytes.EqualFold(media, []byte(event.ApplicationCloudEventsJSON)) {
@@ -58,131 +68,79 @@ func checkFormat(headers []Header, contentType []byte) *DecodeError {
 	return nil
 }
 
-// reader reads one event in the JSON format. Readers are pooled for their buffers.
-type reader struct {
-	draft draft
-	seen  [coreAttributes]bool
-
-	// data and base64 are the raw JSON of these members, nil where they are absent.
-	data, base64 []byte
-
-	value  []byte // the whole
-	source bytes.Buffer
-	json   *jsontext.Decoder
+// object is what an event's object in the JSON format has beside the values of attributes.
+type object struct {
+	seen         [coreAttributes]bool
+	data, base64 token // no text: not there
 }
 
-var readers = sync.Pool{New: func() any {
-	r := new(reader)
-	r.json = jsontext.NewDecoder(&r.source, anyNames)
-	return r
-}}
-
-// anyNames leaves names that stand twice to us: those within data are no concern of the binding.
-var anyNames = jsontext.AllowDuplicateNames(true)
-
-// release gives r back without what it read.
-func (r *reader) release() {
-	clear(r.draft.extensions)
-	*r = reader{json: r.json, draft: draft{extensions: r.draft.extensions[:0]}}
-	r.json.Reset(&r.source, anyNames)
-	readers.Put(r)
-}
-
-func (r *reader) read(value []byte) (event.Event, *DecodeError) {
-	r.value = value
-	r.source = *bytes.NewBuffer(value)
-	if defect := r.members(); defect != nil {
-		return event.Event{}, defect
+// readMembers takes the members from text, which must be one object.
+func (o *object) readMembers(core *coreTexts, text []byte, extensions []draftExtension) ([]draftExtension, *DecodeError) {
+	s := scanner{text: text}
+	s.space()
+	switch {
+	case len(text) == 0:
+		return nil, &DecodeError{Reason: "is null or empty, a structured event needs a JSON object"}
+	case !s.is('{'):
+		return nil, &DecodeError{Reason: "is not a JSON object"}
 	}
-	data, defect := r.content()
-	if defect != nil {
-		return event.Event{}, defect
-	}
-	e, defect := r.draft.event()
-	if defect != nil {
-		return event.Event{}, defect
-	}
-	e.DataEncoded, e.DataBase64 = data, r.base64 != nil
-	return e, nil
-}
-
-// members reads the whole of the object, and that nothing follows it.
-func (r *reader) members() *DecodeError {
-	if len(r.value) == 0 {
-		return &DecodeError{Reason: "is null or empty, a structured event needs a JSON object"}
-	}
-	if r.json.PeekKind() != '{' {
-		return &DecodeError{Reason: "is not a JSON object"}
-	}
-	if _, err := r.json.ReadToken(); err != nil {
-		return r.malformed()
-	}
-	for r.json.PeekKind() != '}' {
-		name, err := r.next()
-		if err != nil {
-			return r.malformed()
+	s.space()
+	for more := !s.is('}'); more; {
+		name, value, ok := s.member(maxDepth - 1)
+		if !ok {
+			return nil, s.malformed()
 		}
-		value, err := r.next()
-		if err != nil {
-			return r.malformed()
+		x, defect := o.member(core, name.unquoted(), value)
+		if defect != nil {
+			return nil, defect
 		}
-		if defect := r.member(unquote(name), value); defect != nil {
-			return defect
+		if x.name != "" {
+			extensions = append(extensions, x)
+		}
+		if more, ok = s.next('}'); !ok {
+			return nil, s.malformed()
 		}
 	}
-	if _, err := r.json.ReadToken(); err != nil {
-		return r.malformed()
+	if s.space(); s.at < len(text) {
+		return nil, s.malformed()
 	}
-	if _, err := r.json.ReadToken(); err != io.EOF {
-		return r.malformed()
-	}
-	return nil
+	return extensions, nil
 }
 
-// next returns the next JSON value, as a part of r.value.
-func (r *reader) next() ([]byte, error) {
-	value, err := r.json.ReadValue()
-	if err != nil {
-		return nil, err
-	}
-	end := int(r.json.InputOffset())
-	return r.value[end-len(value) : end : end], nil
+func (s *scanner) malformed() *DecodeError {
+	return &DecodeError{Reason: fmt.Sprintf("is not valid JSON (near byte %d)", s.at)}
 }
 
-// malformed does not pass on the tokenizer's error: it may quote names of the data.
-func (r *reader) malformed() *DecodeError {
-	return &DecodeError{Reason: fmt.Sprintf("is not valid JSON (after byte %d)", r.json.InputOffset())}
-}
-
-func (r *reader) member(name, value []byte) *DecodeError {
+// member takes a member. An extension is returned; otherwise the result has no name.
+func (o *object) member(core *coreTexts, name []byte, value token) (draftExtension, *DecodeError) {
 	switch a := attributeOfMember(name); {
 	case string(name) == memberData:
-		return keep(&r.data, memberData, value)
+		return draftExtension{}, keep(&o.data, memberData, value)
 	case string(name) == memberBase64:
-		return keep(&r.base64, memberBase64, value)
+		return draftExtension{}, keep(&o.base64, memberBase64, value)
 	case a == extension:
-		return r.extension(name, value)
-	case r.seen[a]:
-		return defectOf(a, reasonRepeated)
+		return extensionOfMember(name, value)
+	case o.seen[a]:
+		return draftExtension{}, defectOf(a, reasonRepeated)
 	default:
-		r.seen[a] = true
-		return r.attribute(a, value)
+		o.seen[a] = true
+		return draftExtension{}, core.setMember(a, value)
 	}
 }
 
-func keep(member *[]byte, name string, value []byte) *DecodeError {
-	if *member != nil {
+func keep(member *token, name string, value token) *DecodeError {
+	if member.text != nil {
 		return &DecodeError{Attribute: name, Reason: reasonRepeated}
 	}
 	*member = value
 	return nil
 }
 
-// attribute takes one of the defined attributes, which are all strings. Null is unset.
-func (r *reader) attribute(a attribute, value []byte) *DecodeError {
-	switch value[0] {
+// setMember takes one of the defined attributes, which are all strings. Null is unset.
+func (c *coreTexts) setMember(a attribute, value token) *DecodeError {
+	switch value.text[0] {
 	case '"':
-		r.draft.core[a] = unquote(value)
+		c[a] = value.unquoted()
 		return nil
 	case 'n':
 		return nil
@@ -191,54 +149,53 @@ func (r *reader) attribute(a attribute, value []byte) *DecodeError {
 	}
 }
 
-func (r *reader) extension(rawName, value []byte) *DecodeError {
+func extensionOfMember(rawName []byte, value token) (draftExtension, *DecodeError) {
 	name, reason := names.get(rawName)
 	if reason != "" {
-		return &DecodeError{Attribute: cut(string(rawName)), Reason: reason}
+		return draftExtension{}, &DecodeError{Attribute: cut(string(rawName)), Reason: reason}
 	}
 	x := draftExtension{name: name.text}
-	switch value[0] {
+	switch value.text[0] {
 	case '"':
-		x.text = unquote(value)
+		x.text = value.unquoted()
 	case 'n':
 	case 't', 'f':
-		x.typed = value[0] == 't'
+		x.typed = value.text[0] == 't'
 	default:
-		n, err := strconv.ParseInt(string(value), 10, 32)
+		n, err := strconv.ParseInt(string(value.text), 10, 32)
 		if err != nil {
-			return &DecodeError{
+			return draftExtension{}, &DecodeError{
 				Attribute: cut(name.text),
 				Reason:    "is none of string, boolean, and whole number of 32 bits",
 			}
 		}
 		x.typed = int32(n)
 	}
-	r.draft.extensions = append(r.draft.extensions, x)
-	return nil
+	return x, nil
 }
 
 // content returns the event's data, nil for none.
-func (r *reader) content() ([]byte, *DecodeError) {
-	if string(r.base64) == "null" { // the format's schema allows it
-		r.base64 = nil
+func (o *object) content(core *coreTexts) ([]byte, *DecodeError) {
+	if string(o.base64.text) == "null" { // the format's schema allows it
+		o.base64 = token{}
 	}
 	switch {
-	case r.data != nil && r.base64 != nil:
+	case o.data.text != nil && o.base64.text != nil:
 		return nil, &DecodeError{Attribute: memberBase64, Reason: "stands beside data, one of them must go"}
-	case r.base64 != nil:
-		return r.decodeBase64()
-	case r.data != nil:
-		return r.decodeData()
+	case o.base64.text != nil:
+		return o.decodeBase64()
+	case o.data.text != nil:
+		return o.decodeData(core)
 	default:
 		return nil, nil
 	}
 }
 
-func (r *reader) decodeBase64() ([]byte, *DecodeError) {
-	if r.base64[0] != '"' {
+func (o *object) decodeBase64() ([]byte, *DecodeError) {
+	if o.base64.text[0] != '"' {
 		return nil, &DecodeError{Attribute: memberBase64, Reason: reasonString}
 	}
-	text := unquote(r.base64)
+	text := o.base64.unquoted()
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Decode(data, text)
 	if err != nil {
@@ -248,31 +205,20 @@ func (r *reader) decodeBase64() ([]byte, *DecodeError) {
 }
 
 // decodeData returns the member data: as it is where the media type declares JSON, else the text of the string.
-func (r *reader) decodeData() ([]byte, *DecodeError) {
-	text := r.draft.core[dataContentType]
+func (o *object) decodeData(core *coreTexts) ([]byte, *DecodeError) {
+	text := core[dataContentType]
 	if text == nil {
-		r.draft.core[dataContentType] = applicationJSON
-		return r.data, nil
+		core[dataContentType] = applicationJSON
+		return o.data.text, nil
 	}
 	media, reason := contentTypes.get(text)
 	switch {
 	case reason != "":
 		return nil, defectOf(dataContentType, reason)
 	case media.value.json:
-		return r.data, nil
-	case r.data[0] != '"':
+		return o.data.text, nil
+	case o.data.text[0] != '"':
 		return nil, &DecodeError{Attribute: memberData, Reason: "is not a string, though datacontenttype is not JSON"}
 	}
-	return unquote(r.data), nil
-}
-
-// unquote returns the text of a JSON string that is known to be valid. It is a part of the string itself where nothing
-// in it is escaped. It is never nil.
-func unquote(quoted []byte) []byte {
-	inner := quoted[1 : len(quoted)-1 : len(quoted)-1]
-	if !slices.Contains(inner, '\\') {
-		return inner
-	}
-	text, _ := jsontext.AppendUnquote(make([]byte, 0, len(inner)), quoted) // cannot fail, see above
-	return text
+	return o.data.unquoted(), nil
 }

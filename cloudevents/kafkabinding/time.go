@@ -6,7 +6,44 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// parseTime parses what types.ParseTime does, times in UTC about three times faster.
+// The years that RFC 3339 has digits for, as Unix times.
+var (
+	firstSecond = time.Date(0, time.January, 1, 0, 0, 0, 0, time.UTC).Unix()
+	lastSecond  = time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC).Unix()
+)
+
+// hasRFC3339 tells whether RFC 3339 can say t in UTC.
+func hasRFC3339(t time.Time) bool {
+	seconds := t.Unix()
+	return firstSecond <= seconds && seconds <= lastSecond
+}
+
+// appendTime appends what t.UTC().AppendFormat(text, time.RFC3339Nano) would, several times faster.
+func appendTime(text []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	text = appendTwo(appendTwo(text, year/100), year%100)
+	text = appendTwo(append(text, '-'), int(month))
+	text = appendTwo(append(text, '-'), day)
+	text = appendTwo(append(text, 'T'), hour)
+	text = appendTwo(append(text, ':'), minute)
+	text = appendTwo(append(text, ':'), second)
+	if nanoseconds := t.Nanosecond(); nanoseconds != 0 {
+		text = append(text, '.')
+		for unit := 100_000_000; nanoseconds != 0; unit /= 10 {
+			text = append(text, '0'+byte(nanoseconds/unit))
+			nanoseconds %= unit
+		}
+	}
+	return append(text, 'Z')
+}
+
+func appendTwo(text []byte, n int) []byte {
+	return append(text, '0'+byte(n/10), '0'+byte(n%10))
+}
+
+// parseTime parses what types.ParseTime does, times in UTC several times faster.
 func parseTime(text []byte) (t time.Time, ok bool) {
 	if t, ok := parseUTC(text); ok {
 		return t, true
@@ -24,43 +61,43 @@ func parseUTC(text []byte) (t time.Time, ok bool) {
 		text[16] != ':' || text[end] != 'Z' {
 		return time.Time{}, false
 	}
-	year, month, day := number(text[:4]), number(text[5:7]), number(text[8:10])
-	hour, minute, second := number(text[11:13]), number(text[14:16]), number(text[17:19])
-	nanosecond, ok := fraction(text[19:end])
-	if !ok || year < 0 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) ||
-		hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 {
+	year, month, day := two(text, 0)*100+two(text, 2), two(text, 5), two(text, 8)
+	hour, minute, second := two(text, 11), two(text, 14), two(text, 17)
+	nanosecond := fraction(text[19:end])
+	if year < 0 || month < 1 || month > 12 || day < 1 || day > 28 && day > daysIn(year, month) ||
+		hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 || nanosecond < 0 {
 		return time.Time{}, false
 	}
 	return time.Date(year, time.Month(month), day, hour, minute, second, nanosecond, time.UTC), true
 }
 
-// number returns the value of decimal digits, negative when one is none.
-func number(digits []byte) int {
-	n := 0
-	for _, c := range digits {
+// two returns the value of the two decimal digits at i, and a value far below zero when they are none.
+func two(text []byte, i int) int {
+	tens, units := text[i]-'0', text[i+1]-'0'
+	if tens > 9 || units > 9 {
+		return -1_000_000
+	}
+	return int(tens)*10 + int(units)
+}
+
+// fraction returns the nanoseconds of "" or ".123", and a value below zero for anything else.
+func fraction(text []byte) int {
+	if len(text) == 0 {
+		return 0
+	}
+	if text[0] != '.' || len(text) == 1 || len(text) > len(".123456789") {
+		return -1
+	}
+	nanoseconds, unit := 0, 1_000_000_000
+	for _, c := range text[1:] {
 		c -= '0'
 		if c > 9 {
 			return -1
 		}
-		n = n*10 + int(c)
+		unit /= 10
+		nanoseconds += int(c) * unit
 	}
-	return n
-}
-
-// fraction returns the nanoseconds of "" or ".123".
-func fraction(text []byte) (nanoseconds int, ok bool) {
-	if len(text) == 0 {
-		return 0, true
-	}
-	digits := text[1:]
-	if text[0] != '.' || len(digits) == 0 || len(digits) > 9 {
-		return 0, false
-	}
-	nanoseconds = number(digits)
-	for range 9 - len(digits) {
-		nanoseconds *= 10
-	}
-	return nanoseconds, nanoseconds >= 0
+	return nanoseconds
 }
 
 func daysIn(year, month int) int {

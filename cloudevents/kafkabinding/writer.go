@@ -6,25 +6,20 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// writer is an event that is known to be fit for writing. Writers are pooled for their slice.
+// writer has the attributes of an event as they are written. All of them are fit for it.
 type writer struct {
 	context     *event.EventContextV1
 	source      string
 	contentType string // "": none
 	json        bool   // the content type, or its absence, declares JSON
 	dataSchema  string // "": none
-	time        time.Time
+	hasTime     bool
 	extensions  []writerExtension // by name
-
-	data   []byte
-	base64 bool // data was binary in the JSON it came from
 }
 
 type writerExtension struct {
@@ -33,132 +28,145 @@ type writerExtension struct {
 	plain bool   // JSON writes text without quotes
 }
 
-var writers = sync.Pool{New: func() any { return new(writer) }}
-
-// release gives w back without what it held.
-func (w *writer) release() {
-	clear(w.extensions)
-	*w = writer{extensions: w.extensions[:0]}
-	writers.Put(w)
-}
-
-func (w *writer) take(e event.Event) *EncodeError {
-	if len(e.FieldErrors) > 0 {
-		return &EncodeError{Attribute: cut(slices.Min(slices.Collect(maps.Keys(e.FieldErrors)))),
-			Reason: "was given a value that it cannot have"}
+// newWriter returns the writer of an event, or why there is none. Its extensions use the room in space first.
+func newWriter(e event.Event, space []writerExtension) (w writer, err *EncodeError) {
+	if w.context, err = contextOf(e); err != nil {
+		return w, err
 	}
-	ec, ok := e.Context.(*event.EventContextV1)
-	switch {
-	case e.Context == nil, ok && ec == nil:
-		return refuse(specVersion, reasonMissing)
-	case !ok:
-		return refuse(specVersion, fmt.Sprintf("is %q, only %s is supported", cut(e.SpecVersion()), version))
+	if err = checkTexts(w.context); err != nil {
+		return w, err
 	}
-	w.context, w.data, w.base64 = ec, e.DataEncoded, e.DataBase64
-	if err := w.takeText(); err != nil {
-		return err
+	if w.source, err = sourceOf(w.context); err != nil {
+		return w, err
 	}
-	if err := w.takeContentType(); err != nil {
-		return err
+	if w.dataSchema, err = dataSchemaOf(w.context); err != nil {
+		return w, err
 	}
-	if err := w.takeURIs(); err != nil {
-		return err
+	if w.contentType, w.json, err = contentTypeOf(w.context); err != nil {
+		return w, err
 	}
-	if err := w.takeTime(); err != nil {
-		return err
+	if w.hasTime, err = hasTime(w.context); err != nil {
+		return w, err
 	}
-	return w.takeExtensions()
+	w.extensions, err = extensionsOf(w.context, space)
+	return w, err
 }
 
 func refuse(a attribute, reason string) *EncodeError {
 	return &EncodeError{Attribute: attributeNames[a], Reason: reason}
 }
 
-func (w *writer) takeText() *EncodeError {
-	if reason := checkRequired(w.context.ID); reason != "" {
+func contextOf(e event.Event) (*event.EventContextV1, *EncodeError) {
+	if len(e.FieldErrors) > 0 {
+		first := slices.Min(slices.Collect(maps.Keys(e.FieldErrors)))
+		return nil, &EncodeError{Attribute: cut(first), Reason: "was given a value that it cannot have"}
+	}
+	ec, ok := e.Context.(*event.EventContextV1)
+	switch {
+	case e.Context == nil, ok && ec == nil:
+		return nil, refuse(specVersion, reasonMissing)
+	case !ok:
+		return nil, refuse(specVersion, fmt.Sprintf("is %q, only %s is supported", cut(e.SpecVersion()), version))
+	}
+	return ec, nil
+}
+
+func checkTexts(ec *event.EventContextV1) *EncodeError {
+	if reason := checkRequired(ec.ID); reason != "" {
 		return refuse(id, reason)
 	}
-	if reason := checkRequired(w.context.Type); reason != "" {
+	if reason := checkRequired(ec.Type); reason != "" {
 		return refuse(eventType, reason)
 	}
-	if w.context.Subject != nil {
-		if reason := checkRequired(*w.context.Subject); reason != "" {
+	if ec.Subject != nil {
+		if reason := checkRequired(*ec.Subject); reason != "" {
 			return refuse(subject, reason)
 		}
 	}
 	return nil
 }
 
-func (w *writer) takeContentType() *EncodeError {
-	if w.context.DataContentType == nil {
-		w.json = true
-		return nil
+func sourceOf(ec *event.EventContextV1) (string, *EncodeError) {
+	text, plain := textOf(&ec.Source.URL)
+	if plain {
+		return text, nil
 	}
-	media, reason := contentTypes.getString(*w.context.DataContentType)
-	if reason != "" {
-		return refuse(dataContentType, reason)
+	if _, reason := sources.getString(text); reason != "" {
+		return "", refuse(source, reason)
 	}
-	w.contentType, w.json = media.text, media.value.json
-	return nil
+	return text, nil
 }
 
-func (w *writer) takeURIs() *EncodeError {
-	w.source = textOf(&w.context.Source.URL)
-	if _, reason := sources.getString(w.source); reason != "" {
-		return refuse(source, reason)
+func dataSchemaOf(ec *event.EventContextV1) (string, *EncodeError) {
+	if ec.DataSchema == nil {
+		return "", nil
 	}
-	if w.context.DataSchema == nil {
-		return nil
+	text, _ := textOf(&ec.DataSchema.URL)
+	if _, reason := dataSchemas.getString(text); reason != "" {
+		return "", refuse(dataSchema, reason)
 	}
-	w.dataSchema = textOf(&w.context.DataSchema.URL)
-	if _, reason := dataSchemas.getString(w.dataSchema); reason != "" {
-		return refuse(dataSchema, reason)
-	}
-	return nil
+	return text, nil
 }
 
-// textOf returns u.String(), without an allocation where u is a path and nothing in it needs an escape.
-func textOf(u *url.URL) string {
-	if u.Path == "" || *u != (url.URL{Path: u.Path}) || u.Path[0] != '/' || strings.HasPrefix(u.Path, "//") {
-		return u.String()
+// textOf returns u.String(). It is plain, and makes no allocation, where u is a path that begins with one slash and needs
+// no escape.
+func textOf(u *url.URL) (text string, plain bool) {
+	if u.Path == "" || u.Path[0] != '/' || strings.HasPrefix(u.Path, "//") || !isPath(u) {
+		return u.String(), false
 	}
 	for i := range len(u.Path) {
 		c := u.Path[i]
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '-' || c > '9') && c != '_' {
-			return u.String()
+			return u.String(), false
 		}
 	}
-	return u.Path
+	return u.Path, true
 }
 
-// takeTime leaves the zero time out, which the SDK takes for unset.
-func (w *writer) takeTime() *EncodeError {
-	if w.context.Time == nil || w.context.Time.IsZero() {
-		return nil
-	}
-	w.time = w.context.Time.UTC()
-	if year := w.time.Year(); year < 0 || year > 9999 {
-		return refuse(eventTime, reasonTime)
-	}
-	return nil
+// isPath tells whether u is nothing but its path.
+func isPath(u *url.URL) bool {
+	return u.Scheme == "" && u.Opaque == "" && u.User == nil && u.Host == "" && !u.OmitHost && u.RawPath == "" &&
+		!u.ForceQuery && u.RawQuery == "" && u.Fragment == "" && u.RawFragment == ""
 }
 
-func (w *writer) takeExtensions() *EncodeError {
-	for name, value := range w.context.Extensions {
+func contentTypeOf(ec *event.EventContextV1) (text string, json bool, err *EncodeError) {
+	if ec.DataContentType == nil {
+		return "", true, nil
+	}
+	media, reason := contentTypes.getString(*ec.DataContentType)
+	if reason != "" {
+		return "", false, refuse(dataContentType, reason)
+	}
+	return media.text, media.value.json, nil
+}
+
+// hasTime leaves the zero time out, which the SDK takes for unset.
+func hasTime(ec *event.EventContextV1) (bool, *EncodeError) {
+	switch {
+	case ec.Time == nil, ec.Time.IsZero():
+		return false, nil
+	case !hasRFC3339(ec.Time.Time):
+		return false, refuse(eventTime, reasonTime)
+	}
+	return true, nil
+}
+
+func extensionsOf(ec *event.EventContextV1, space []writerExtension) ([]writerExtension, *EncodeError) {
+	for name, value := range ec.Extensions {
 		if value == nil { // unset, as for the SDK
 			continue
 		}
-		if _, reason := names.getString(name); reason != "" {
-			return &EncodeError{Attribute: cut(name), Reason: reason}
+		if reason := checkName(name); reason != "" {
+			return nil, &EncodeError{Attribute: cut(name), Reason: reason}
 		}
 		x, reason := extensionOf(name, value)
 		if reason != "" {
-			return &EncodeError{Attribute: cut(name), Reason: reason}
+			return nil, &EncodeError{Attribute: cut(name), Reason: reason}
 		}
-		w.extensions = append(w.extensions, x)
+		space = append(space, x)
 	}
-	slices.SortFunc(w.extensions, func(a, b writerExtension) int { return strings.Compare(a.name, b.name) })
-	return nil
+	slices.SortFunc(space, func(a, b writerExtension) int { return strings.Compare(a.name, b.name) })
+	return space, nil
 }
 
 func extensionOf(name string, value any) (x writerExtension, reason string) {
@@ -167,14 +175,14 @@ func extensionOf(name string, value any) (x writerExtension, reason string) {
 	}
 	value, err := types.Validate(value)
 	if err != nil {
-		return x, "has a value of no CloudEvents type"
+		return x, reasonType
 	}
-	if t, ok := value.(types.Timestamp); ok && (t.UTC().Year() < 0 || t.UTC().Year() > 9999) {
+	if t, ok := value.(types.Timestamp); ok && !hasRFC3339(t.Time) {
 		return x, reasonTime
 	}
 	text, err := types.Format(value)
 	if err != nil {
-		return x, "has a value of no CloudEvents type"
+		return x, reasonType
 	}
 	switch value.(type) {
 	case bool, int32:
