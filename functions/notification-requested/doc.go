@@ -36,8 +36,16 @@
 //
 // # Environment
 //
-// SMTP_ADDR, SMTP_FROM, SMTP_TLS, SMTP_USERNAME, SMTP_PASSWORD, SMTP_CA_FILE, SMTP_CONNECTIONS, NOTIFY_RECIPIENT_DOMAIN,
-// NOTIFY_WEBHOOK_URL, NOTIFY_WEBHOOK_SECRET, NOTIFY_WEBHOOK_ALLOW_PRIVATE. NOTIFY_WEBHOOK_SECRET has to be set.
+//	SMTP_ADDR                     127.0.0.1:1025                         mail server, host:port
+//	SMTP_FROM                     Millrace Shop <shop@millrace.example>  sender of every email
+//	SMTP_TLS                      starttls                               starttls, implicit, or none on this machine
+//	SMTP_USERNAME, SMTP_PASSWORD                                         sign-in, both or neither
+//	SMTP_CA_FILE                                                         PEM file of the authorities to trust
+//	SMTP_CONNECTIONS              10                                     connections at once, 1 to 100
+//	NOTIFY_RECIPIENT_DOMAIN       customers.millrace.example             domain of recipients that are ids
+//	NOTIFY_WEBHOOK_URL            http://127.0.0.1:1081/notifications    https, or http to this machine
+//	NOTIFY_WEBHOOK_SECRET         (required)                             whsec_ keys, several separated by spaces
+//	NOTIFY_WEBHOOK_ALLOW_PRIVATE  false                                  let the URL lead to private addresses
 //
 // It imports what every function may, and runtime/config for the type of secrets and problems.
 package notificationrequested

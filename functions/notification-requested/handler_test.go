@@ -1,9 +1,9 @@
 package notificationrequested_test
 
 import (
-	"context"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -40,7 +40,7 @@ type post struct {
 	body   string
 }
 
-func setup(t *testing.T, smtpOptions *smtptest.Options) *bundle {
+func setup(t testing.TB, smtpOptions *smtptest.Options) *bundle {
 	t.Helper()
 	b := &bundle{smtp: smtptest.Start(t, smtpOptions), posts: make(chan post, 10)}
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -61,7 +61,7 @@ func lookup(environment map[string]string) function.Lookup {
 	}
 }
 
-func newHandler(t *testing.T, environment map[string]string) function.Handler {
+func newHandler(t testing.TB, environment map[string]string) function.Handler {
 	t.Helper()
 	handler, err := notificationrequested.Spec.New(lookup(environment))
 	if err != nil {
@@ -347,7 +347,7 @@ func TestOwnAnswersPassBy(t *testing.T) {
 	for _, kind := range append(notificationrequested.Spec.Emits, notification.FailedType) {
 		e := requested("email", "customer-789", "order_confirmation", orderData)
 		e.SetType(kind)
-		if out, err := b.handler.Handle(context.Background(), e); out != nil || err != nil {
+		if out, err := b.handler.Handle(t.Context(), e); out != nil || err != nil {
 			t.Errorf("%s: got %v, %v", kind, out, err)
 		}
 	}
@@ -388,9 +388,7 @@ func TestSettings(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			environment := map[string]string{"NOTIFY_WEBHOOK_SECRET": secret}
-			for name, value := range test.changed {
-				environment[name] = value
-			}
+			maps.Copy(environment, test.changed)
 			_, err := notificationrequested.Spec.New(lookup(environment))
 			var lines []string
 			if err != nil {
@@ -413,4 +411,18 @@ func TestSpec(t *testing.T) {
 	if _, err := notificationrequested.Spec.Complete(); err != nil {
 		t.Error(err)
 	}
+}
+
+// BenchmarkEmail measures emails from event to receipt, with a mail server in the same process.
+func BenchmarkEmail(b *testing.B) {
+	handler := setup(b, nil).handler
+	in := requested("email", "customer-789", "order_confirmation", orderData)
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := handler.Handle(b.Context(), in); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

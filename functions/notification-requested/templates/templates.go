@@ -85,8 +85,8 @@ func parseEntry(dir fs.FS, name string) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	html, err := htmltemplate.New("layout.html.tmpl").Option("missingkey=zero").
-		Funcs(htmltemplate.FuncMap{"date": date}).ParseFS(dir, "layout.html.tmpl", name+".html.tmpl")
+	html, err := htmltemplate.New("layout.html.tmpl").Funcs(htmltemplate.FuncMap{"date": date}).
+		ParseFS(dir, "layout.html.tmpl", name+".html.tmpl")
 	if err != nil {
 		return nil, err
 	}

@@ -186,6 +186,24 @@ func TestMembersThatAreNoText(t *testing.T) {
 	}
 }
 
+// A template that forgets "with" shows nothing where nothing is known.
+func TestMissingMembers(t *testing.T) {
+	t.Parallel()
+	set, err := parse(fstest.MapFS{
+		"n.subject.txt.tmpl": {Data: []byte("Order {{.orderId}}")},
+		"n.txt.tmpl":         {Data: []byte("Order {{.orderId}}!")},
+		"n.html.tmpl":        {Data: []byte(`{{define "content"}}<p>Order {{.orderId}}</p>{{end}}`)},
+		"layout.html.tmpl":   {Data: []byte(`{{template "content" .}}`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := set.Render("n", nil)
+	if want := (Words{Subject: "Order ", Text: "Order !", HTML: "<p>Order </p>"}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
 func TestMalformedFiles(t *testing.T) {
 	t.Parallel()
 	good := &fstest.MapFile{Data: []byte("x")}

@@ -69,8 +69,7 @@ func isStale(err error) bool {
 }
 
 func replyCode(err error) int {
-	var reply *textproto.Error
-	if errors.As(err, &reply) {
+	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		return reply.Code
 	}
 	return 0

@@ -28,10 +28,8 @@ func newPool(size int, maxIdle time.Duration, dial func(context.Context) (*conne
 
 // get returns a connection for one mail, to be given back with put.
 func (p *pool) get(ctx context.Context) (*connection, error) {
-	select {
-	case p.taken <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("all %d SMTP connections are in use: %w", cap(p.taken), ctx.Err())
+	if err := p.take(ctx); err != nil {
+		return nil, err
 	}
 	if c := p.pop(); c != nil {
 		return c, nil
@@ -42,6 +40,21 @@ func (p *pool) get(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// take waits for a token, a third of the time that ctx leaves: a mail that is begun is to be finished.
+func (p *pool) take(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		patient, cancel := context.WithTimeout(ctx, time.Until(deadline)/3)
+		defer cancel()
+		ctx = patient
+	}
+	select {
+	case p.taken <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("all %d SMTP connections are in use: %w", cap(p.taken), ctx.Err())
+	}
 }
 
 // pop takes the connection that was used last, nil if there is none.

@@ -132,6 +132,9 @@ func (s *session) asked(command string) error {
 }
 
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
+	if s.mail.From != "" {
+		return &smtp.SMTPError{Code: 503, Message: "nested MAIL"} // RFC 5321 §4.1.4
+	}
 	s.mail.From = from
 	return s.asked("MAIL")
 }

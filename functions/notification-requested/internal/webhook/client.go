@@ -104,8 +104,7 @@ func (c *Client) sign(h http.Header, id string, at time.Time, body []byte) {
 // failure says what becomes of an event whose request got no answer. One that was sent may have had its effect, so its
 // repetitions are counted.
 func (c *Client) failure(ctx context.Context, err error, sent bool) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // Without the address, which may hold a token.
 	}
 	told := fmt.Errorf("webhook %s: %w", c.address.host, err)

@@ -202,6 +202,16 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+func TestCancelledBeforehand(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := newClient(t, "http://127.0.0.1:1/", nil).Post(ctx, "event-1", []byte(`{}`))
+	if !errors.Is(err, context.Canceled) || function.VerdictOf(err) != function.Retry {
+		t.Errorf("got %v, want a plain context.Canceled", err)
+	}
+}
+
 // An answer without end costs neither memory nor time.
 func TestEndlessAnswer(t *testing.T) {
 	t.Parallel()
