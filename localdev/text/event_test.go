@@ -110,6 +110,26 @@ func TestEventsBecomeRecords(t *testing.T) {
 	}
 }
 
+// The time does not grow with the square of the input.
+func TestBadInputIsReadInTime(t *testing.T) {
+	t.Parallel()
+	const lines = 1 << 20
+	for name, line := range map[string]string{
+		"open objects": "{\"a\":[\n", "half objects": "{\"a\"\n", "braces": "{\n", "commas": ",\n", "words": "x\n", "arrays": "[",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			items := 0
+			for range text.Events([]byte(strings.Repeat(line, lines))) {
+				items++
+			}
+			if items == 0 || items > 1001 {
+				t.Errorf("%d items, want 1 to 1001", items)
+			}
+		})
+	}
+}
+
 func TestEventsEndWhenNobodyListens(t *testing.T) {
 	t.Parallel()
 	for e := range text.Events([]byte(cloudEvent + cloudEvent)) {

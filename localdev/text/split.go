@@ -40,6 +40,9 @@ type item struct {
 
 func (i item) fail(err error) error { return &InputError{Line: i.line, Item: i.number, Err: err} }
 
+// maxRecoveries bounds how often the reading goes on after what is not JSON: each time some of the input is read again.
+const maxRecoveries = 1000
+
 // lenient leaves to the decoders of events what they judge themselves, so that it spoils one item and not those after it.
 var lenient = jsontext.Options(jsontext.AllowDuplicateNames(true))
 
@@ -51,6 +54,7 @@ type splitter struct {
 	counted int // how far lines are counted
 	line    int
 	number  int
+	tries   int
 }
 
 // split yields the JSON values of input: single ones, with or without space between them, and the elements of arrays. An
@@ -65,7 +69,7 @@ func split(input []byte) iter.Seq2[item, error] {
 			if errors.Is(err, io.EOF) || !yield(it, err) {
 				return
 			}
-			if err != nil && !s.recover() {
+			if err != nil && !s.recover(err) {
 				return
 			}
 		}
@@ -125,30 +129,37 @@ func (s *splitter) fail(err error) (item, error) {
 
 func (s *splitter) explain(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("is not JSON: the input ends within it")
+		return fmt.Errorf("is not JSON: the input ends within it: %w", io.ErrUnexpectedEOF)
 	}
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) || syntax.Err == nil {
 		return fmt.Errorf("is not JSON: %w", err)
 	}
-	at := min(s.base+int(syntax.ByteOffset), len(s.input))
-	line := 1 + bytes.Count(s.input[:at], []byte("\n"))
+	at := max(s.counted, min(s.base+int(syntax.ByteOffset), len(s.input)))
+	line := s.line + bytes.Count(s.input[s.counted:at], []byte("\n"))
 	column := at - bytes.LastIndexByte(s.input[:at], '\n')
 	return fmt.Errorf("is not JSON: %w at line %d, column %d", syntax.Err, line, column)
 }
 
-// recover goes on at the next line that begins an object. It returns false where there is none, or no telling.
-func (s *splitter) recover() bool {
+// recover goes on at the next line that begins an object. It returns false where there is none, in an array, whose end
+// cannot be told, or after too many tries.
+func (s *splitter) recover(err error) bool {
+	if s.tries++; s.tries > maxRecoveries || errors.Is(err, io.ErrUnexpectedEOF) || s.inArray() {
+		return false
+	}
 	next := bytes.Index(s.input[s.counted:], []byte("\n{"))
-	if next < 0 || s.json.StackDepth() > 0 && s.array() {
+	if next < 0 {
 		return false
 	}
 	s.begin(s.counted + next + 1)
 	return true
 }
 
-// array tells whether the decoder stands in an array at the top.
-func (s *splitter) array() bool {
+// inArray tells whether the decoder stands in an array at the top.
+func (s *splitter) inArray() bool {
+	if s.json.StackDepth() == 0 {
+		return false
+	}
 	kind, _ := s.json.StackIndex(1)
 	return kind == '['
 }
