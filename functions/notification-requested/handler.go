@@ -8,6 +8,7 @@ import (
 	"net/mail"
 	"regexp"
 	"time"
+	"unicode/utf8"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
@@ -17,6 +18,9 @@ import (
 	"github.com/millrace/millrace/functions/notification-requested/templates"
 	"github.com/millrace/millrace/runtime/function"
 )
+
+// maxEventID is the longest id that a receipt takes: see notification.Delivery.
+const maxEventID = 256
 
 // delivery is the handler of requests.
 type delivery struct {
@@ -30,6 +34,9 @@ type delivery struct {
 func (d *delivery) handle(
 	ctx context.Context, e event.Event, wanted notification.Requested,
 ) ([]event.Event, error) {
+	if utf8.RuneCountInString(e.ID()) > maxEventID {
+		return nil, function.Permanent(fmt.Errorf("the event's id has more than %d characters: no receipt could name it", maxEventID))
+	}
 	words, err := d.templates.Render(wanted.Template, wanted.Data)
 	if err != nil {
 		return nil, function.Permanent(err)

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/cloudevents/notification"
+	"github.com/millrace/millrace/cloudevents/schemas"
 	notificationrequested "github.com/millrace/millrace/functions/notification-requested"
 	"github.com/millrace/millrace/functions/notification-requested/internal/smtptest"
 	"github.com/millrace/millrace/runtime/function"
@@ -183,6 +184,9 @@ func wantReceipts(t *testing.T, in event.Event, out []event.Event, fact, provide
 		key = "notification-12345"
 	}
 	for i, e := range out {
+		if err := schemas.Validate(e.Type(), e.Data()); err != nil {
+			t.Error(err)
+		}
 		var d notification.Delivery
 		if err := json.Unmarshal(e.Data(), &d); err != nil {
 			t.Fatal(err)
@@ -244,6 +248,24 @@ func TestForeignIDs(t *testing.T) {
 		if got := (<-b.posts).header.Get("Webhook-Id"); len(got) != 64 || strings.ContainsAny(got, ". ") {
 			t.Errorf("%q: got %q", id, got)
 		}
+	}
+}
+
+// An id that no receipt could name is refused before anything is delivered.
+func TestLongID(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	in := requested("email", "customer-789", "order_confirmation", orderData)
+	in.SetID(strings.Repeat("ä", 256))
+	if _, err := b.handler.Handle(t.Context(), in); err != nil {
+		t.Error(err)
+	}
+	in.SetID(strings.Repeat("ä", 257))
+	if _, err := b.handler.Handle(t.Context(), in); function.VerdictOf(err) != function.DeadLetter {
+		t.Errorf("got %v, want a permanent error", err)
+	}
+	if n := len(b.smtp.Mails()); n != 1 {
+		t.Errorf("%d mails, want 1", n)
 	}
 }
 
