@@ -1,8 +1,10 @@
 package cloudeventstest_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"pgregory.net/rapid"
@@ -48,7 +50,8 @@ func TestOrderCreated(t *testing.T) {
 			t.Errorf("event and envelope of order %d differ:\n%s%s", n, e, fromEnvelope)
 		}
 	}
-	if string(cloudeventstest.OrderCreatedEnvelope(1)) != string(cloudeventstest.OrderCreatedEnvelope(1)) {
+	first, again := cloudeventstest.OrderCreatedEnvelope(1), cloudeventstest.OrderCreatedEnvelope(1)
+	if !bytes.Equal(first, again) {
 		t.Error("the envelope of an order is not always the same")
 	}
 }
@@ -99,7 +102,7 @@ func TestDiffSeesSameEvents(t *testing.T) {
 	other := base.Clone()
 	ec := other.Context.(*event.EventContextV1)
 	ec.Extensions = map[string]any{}
-	ec.Time.Time = ec.Time.Local()
+	ec.Time.Time = ec.Time.In(time.FixedZone("", 3600))
 	ec.Source.ForceQuery = false
 	other.DataBase64 = true
 	cloudeventstest.Equal(t, base, other)

@@ -103,15 +103,13 @@ func claims(value []byte) bool {
 
 // faultOf turns an error of the JSON package into one that quotes nothing of the value.
 func faultOf(err error) *DecodeError {
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			return &DecodeError{Member: memberAt(syntax.JSONPointer), Reason: "has a name that stands twice"}
 		}
 		return &DecodeError{Reason: fmt.Sprintf("is not valid JSON (at byte %d)", syntax.ByteOffset)}
 	}
-	var semantic *json.SemanticError
-	if errors.As(err, &semantic) {
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		return &DecodeError{Member: memberAt(semantic.JSONPointer), Reason: "is of a wrong type or out of range"}
 	}
 	return &DecodeError{Reason: "cannot be read"}
@@ -155,8 +153,7 @@ func (v *envelope) event() (event.Event, *DecodeError) {
 		return event.Event{}, fault
 	}
 	e := event.Event{Context: ec, DataEncoded: v.Data}
-	var refused *kafkabinding.EncodeError
-	if errors.As(kafkabinding.Validate(e), &refused) {
+	if refused, ok := errors.AsType[*kafkabinding.EncodeError](kafkabinding.Validate(e)); ok {
 		return event.Event{}, &DecodeError{Member: memberOf(refused.Attribute), Reason: refused.Reason}
 	}
 	return e, nil

@@ -25,8 +25,7 @@ const defaultVersion = "1"
 //
 // An event that has no place in an envelope, or is invalid, is an [*EncodeError].
 func Encode(e event.Event) ([]byte, error) {
-	var refused *kafkabinding.EncodeError
-	if errors.As(kafkabinding.Validate(e), &refused) {
+	if refused, ok := errors.AsType[*kafkabinding.EncodeError](kafkabinding.Validate(e)); ok {
 		return nil, &EncodeError{Attribute: refused.Attribute, Reason: refused.Reason}
 	}
 	ec := e.Context.(*event.EventContextV1) // Validate accepts no other

@@ -144,11 +144,12 @@ func TestRoundTrip(t *testing.T) {
 		ec := e.Context.(*event.EventContextV1)
 		value, err := envelope.Encode(e)
 		if err != nil {
-			if ec.Subject == nil && err.(*envelope.EncodeError).Attribute == "subject" ||
-				!jsontext.Value(e.DataEncoded).IsValid() && err.(*envelope.EncodeError).Attribute == "data" {
-				return
+			refused, ok := errors.AsType[*envelope.EncodeError](err)
+			if !ok || (refused.Attribute != "subject" || ec.Subject != nil) &&
+				(refused.Attribute != "data" || jsontext.Value(e.DataEncoded).IsValid()) {
+				t.Fatal(err)
 			}
-			t.Fatal(err)
+			return
 		}
 		got, err := envelope.Decode(value)
 		if err != nil {
@@ -172,8 +173,8 @@ func throughEnvelope(t *rapid.T, e event.Event) event.Event {
 		ec.Subject = &text
 	}
 	if !strings.HasPrefix(ec.Source.String(), "/") && !ec.Source.IsAbs() {
-		ec.Source.URL.Path = "/" + ec.Source.String() // a relative source comes back with a slash
-		ec.Source.URL.RawQuery = ""
+		ec.Source.Path = "/" + ec.Source.String() // a relative source comes back with a slash
+		ec.Source.RawQuery = ""
 	}
 	extensions := map[string]any{"partitionkey": *ec.Subject, "aggregateversion": int32(1)}
 	for _, name := range []string{"correlationid", "causationid"} {

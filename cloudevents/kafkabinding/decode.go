@@ -35,7 +35,7 @@ func Decode(m Message) (event.Event, error) {
 	}
 	e, defect := d.event()
 	if defect != nil {
-		defect.Header = headerOf(defect.Attribute)
+		defect.Header = cut(headerOf(defect.Attribute))
 		return event.Event{}, defect
 	}
 	e.DataEncoded = m.Value

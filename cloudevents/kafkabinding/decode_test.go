@@ -178,7 +178,7 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 }
 
-func TestAllocations(t *testing.T) {
+func TestAllocations(t *testing.T) { //nolint:paralleltest // what else allocates would be counted
 	binary := cloudeventstest.Record(t, orderCreated(t))
 	if len(binary.Headers) != 9 {
 		t.Fatalf("%d headers, want 9", len(binary.Headers))

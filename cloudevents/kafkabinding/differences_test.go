@@ -2,6 +2,7 @@ package kafkabinding_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -68,10 +69,7 @@ func object(members string) string {
 // TestSameRecordSameEvent: the SDK decodes the binding cases to the same events, but for those in sdkDiffers.
 func TestSameRecordSameEvent(t *testing.T) {
 	t.Parallel()
-	unknown := make(map[string]string)
-	for name, how := range sdkDiffers {
-		unknown[name] = how
-	}
+	unknown := maps.Clone(sdkDiffers)
 	for _, c := range cloudeventstest.BindingCases() {
 		delete(unknown, c.Name)
 		how, differs := sdkDiffers[c.Name]

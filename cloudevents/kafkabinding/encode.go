@@ -3,6 +3,7 @@ package kafkabinding
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -184,7 +185,7 @@ func (w *writer) structured(data []byte, binary bool) Message {
 	text = append(w.appendData(text, data, binary), '}')
 	h := headerList{text: text, list: make([]Header, 0, 1)}
 	h.add(contentTypeHeader, structuredContentType)
-	return Message{Value: text[:len(text):len(text)], Headers: h.list}
+	return Message{Value: slices.Clip(text), Headers: h.list}
 }
 
 func (w *writer) appendAttributes(text []byte) []byte {

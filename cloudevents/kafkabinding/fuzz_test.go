@@ -159,8 +159,7 @@ func FuzzEncode(f *testing.F) {
 		}
 		e := event.Event{Context: ec, DataEncoded: data, DataBase64: binary}
 		if err := kafkabinding.Validate(e); err != nil {
-			var refused *kafkabinding.EncodeError
-			if !errors.As(err, &refused) {
+			if _, ok := errors.AsType[*kafkabinding.EncodeError](err); !ok {
 				t.Fatalf("error of type %T: %v", err, err)
 			}
 			return

@@ -85,8 +85,10 @@ func (s *scanner) value(depth int) bool {
 func (s *scanner) object(depth int) bool {
 	s.at++
 	s.space()
-	for more, ok := !s.is('}'), true; more; {
-		if _, _, ok = s.member(depth - 1); !ok {
+	more := !s.is('}')
+	for more {
+		_, _, ok := s.member(depth - 1)
+		if !ok {
 			return false
 		}
 		if more, ok = s.next('}'); !ok {
@@ -118,8 +120,10 @@ func (s *scanner) member(depth int) (name, value token, ok bool) {
 func (s *scanner) array(depth int) bool {
 	s.at++
 	s.space()
-	for more, ok := !s.is(']'), true; more; {
-		if !s.value(depth - 1) {
+	more := !s.is(']')
+	for more {
+		ok := s.value(depth - 1)
+		if !ok {
 			return false
 		}
 		if more, ok = s.next(']'); !ok {

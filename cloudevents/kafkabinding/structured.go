@@ -85,7 +85,8 @@ func (o *object) readMembers(core *coreTexts, text []byte, extensions []draftExt
 		return nil, &DecodeError{Reason: "is not a JSON object"}
 	}
 	s.space()
-	for more := !s.is('}'); more; {
+	more := !s.is('}')
+	for more {
 		name, value, ok := s.member(maxDepth - 1)
 		if !ok {
 			return nil, s.malformed()

@@ -32,15 +32,18 @@ func appendTime(text []byte, t time.Time) []byte {
 	if nanoseconds := t.Nanosecond(); nanoseconds != 0 {
 		text = append(text, '.')
 		for unit := 100_000_000; nanoseconds != 0; unit /= 10 {
-			text = append(text, '0'+byte(nanoseconds/unit))
+			text = append(text, digits[nanoseconds/unit])
 			nanoseconds %= unit
 		}
 	}
 	return append(text, 'Z')
 }
 
+const digits = "0123456789"
+
+// appendTwo appends n, which is below 100, in two digits.
 func appendTwo(text []byte, n int) []byte {
-	return append(text, '0'+byte(n/10), '0'+byte(n%10))
+	return append(text, digits[n/10], digits[n%10])
 }
 
 // parseTime parses what types.ParseTime does, times in UTC several times faster.
