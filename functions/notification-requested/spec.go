@@ -21,7 +21,8 @@ var Spec = function.Spec{
 		notification.AdminAlertedType,
 		notification.SentType,
 	},
-	New: newHandler,
+	Settings: &settings{},
+	New:      newHandler,
 }
 
 // newHandler accepts the whole topic: its other types, this function's own answers among them, are known and pass by.

@@ -328,6 +328,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{"help", []string{"--help"}, 0, "KAFKA_BROKERS", ""},
 		{"help names the functions", []string{"-h"}, 0, "answer", ""},
+		{"help lists what functions read themselves", []string{"-h"}, 0, "ANSWER_SHADE", ""},
 		{"unknown argument", []string{"--fast"}, 2, "", "--help lists the variables"},
 		{"cannot start", nil, 1, "", "WORKERS"},
 	} {
@@ -336,7 +337,11 @@ func TestCommandLine(t *testing.T) {
 			b := setup(t)
 			b.environment["WORKERS"] = "-1"
 			var stdout, stderr bytes.Buffer
-			code := boot.Command(t.Context(), tc.args, b.lookup, &stdout, &stderr, []function.Spec{b.spec(t)})
+			spec := b.spec(t)
+			spec.Settings = &struct {
+				Shade string `env:"ANSWER_SHADE" doc:"Of what colour the answer is."`
+			}{}
+			code := boot.Command(t.Context(), tc.args, b.lookup, &stdout, &stderr, []function.Spec{spec})
 			if code != tc.code || !strings.Contains(stdout.String(), tc.stdout) || !strings.Contains(stderr.String(), tc.stderr) {
 				t.Errorf("exit code %d\n%s\n%s", code, &stdout, &stderr)
 			}

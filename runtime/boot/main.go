@@ -59,8 +59,19 @@ func help(w io.Writer, specs []function.Spec) {
 		}
 	}
 	fmt.Fprintln(table, "\nEnvironment:")
-	for _, v := range config.Describe(&settings{}) {
+	for _, v := range config.Describe(variables(specs)...) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", v.Name, v.Default, v.Bounds, v.Doc)
 	}
 	_ = table.Flush()
+}
+
+// variables are the structs that the program fills from the environment.
+func variables(specs []function.Spec) []any {
+	targets := []any{&settings{}}
+	for _, spec := range specs {
+		if spec.Settings != nil {
+			targets = append(targets, spec.Settings)
+		}
+	}
+	return targets
 }

@@ -26,6 +26,8 @@ type Spec struct {
 	Topics map[string]string
 	// New makes the handler, once per process. lookup reads the environment.
 	New func(lookup Lookup) (Handler, error)
+	// Settings is a pointer to a zero struct of the kind that New fills with [Lookup.Into], for --help. Default: none.
+	Settings any
 	// Order is what is handled one at a time. Default: ByKey.
 	Order Order
 	// Attempts is how often a record is tried in all before it is dead-lettered, 1 to 100. Default: 5.
