@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/millrace/millrace/localdev/cluster"
 	"github.com/millrace/millrace/runtime/config"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/kafkaclient"
@@ -45,7 +42,7 @@ func (a *app) rootCommand() *cobra.Command {
 		Short:   what,
 		Long:    what + ".\n\n" + exitCodes,
 		Example: "  millrace dev --demo\n  millrace publish order.json\n  millrace tail notification-events",
-		Args:    knownCommand,
+		Args:    cobra.NoArgs,
 		// Without a command there is nothing to do but to say what there is.
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
@@ -56,21 +53,6 @@ func (a *app) rootCommand() *cobra.Command {
 	)
 	usageErrors(root)
 	return root
-}
-
-// knownCommand refuses the name of a command that does not exist, and tells the one that is probably meant.
-func knownCommand(root *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	var names []string
-	for _, c := range root.Commands() {
-		names = append(names, c.Name())
-	}
-	return &hinted{
-		err: fmt.Errorf("there is no command %q", args[0]),
-		try: "millrace " + strings.Join(cluster.Closest(args[0], names, 1), "") + ", or millrace --help for all",
-	}
 }
 
 // kafkaFlag names the cluster that a command speaks to.
