@@ -20,11 +20,11 @@ func (t *test) send(ctx context.Context) error {
 	begin := time.Now()
 	defer func() { t.took = time.Since(begin) }()
 	var told sync.Mutex
-	batches, ctx := errgroup.WithContext(ctx)
+	batches, sending := errgroup.WithContext(ctx)
 	batches.SetLimit(t.Concurrency)
-	for first := 0; first < t.Count && t.due(ctx, begin, first) == nil; first += t.Batch {
+	for first := 0; first < t.Count && t.due(sending, begin, first) == nil; first += t.Batch {
 		batches.Go(func() error {
-			n, err := t.sendBatch(ctx, first, min(first+t.Batch, t.Count))
+			n, err := t.sendBatch(sending, first, min(first+t.Batch, t.Count))
 			told.Lock()
 			defer told.Unlock()
 			if sent := int(t.sent.Add(int64(n))); sent/progressEvery > (sent-n)/progressEvery {

@@ -31,7 +31,6 @@ func Connect(ctx context.Context, config kafkaclient.Config) (*Client, error) {
 		kgo.RecordDeliveryTimeout(deliveryTimeout),
 		kgo.AllowIdempotentProduceCancellation(),
 		kgo.KeepControlRecords(),
-		kgo.KeepRetryableFetchErrors(),
 		kgo.FetchMaxWait(time.Second),
 	)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
@@ -68,17 +68,46 @@ func (r *Reader) CaughtUp() bool {
 	return true
 }
 
+// silence is after how long without records the cluster is asked whether it is still there: the client that fetches would
+// try for ever.
+const silence = 2 * time.Second
+
 // Next waits for records and returns some. Those of a partition are in their order; across partitions they are by time,
 // as far as they came together. A broker that no longer answers is a [*cluster.UnreachableError]; one that answers again
 // within seconds is read on from where it was.
 func (r *Reader) Next(ctx context.Context) ([]pipeline.Record, error) {
-	fetches := r.client.PollFetches(ctx)
+	for {
+		fetches, err := r.poll(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !fetches.Empty() {
+			return r.take(fetches), nil
+		}
+		if _, err := r.client.Offsets(ctx, r.topic); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// poll returns what comes before the silence was long enough.
+func (r *Reader) poll(ctx context.Context) (kgo.Fetches, error) {
+	limited, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	fetches := r.client.PollFetches(limited)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if err := r.judge(ctx, fetches); err != nil {
-		return nil, err
+	for _, failed := range fetches.Errors() {
+		var loss *kgo.ErrDataLoss // the log became shorter; the client goes on where it ends
+		if limited.Err() == nil && !errors.As(failed.Err, &loss) {
+			return nil, fmt.Errorf("read topic %s: %w", r.topic, failed.Err)
+		}
 	}
+	return fetches, nil
+}
+
+func (r *Reader) take(fetches kgo.Fetches) []pipeline.Record {
 	var partitions [][]*kgo.Record
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		if n := len(p.Records); n > 0 {
@@ -86,24 +115,7 @@ func (r *Reader) Next(ctx context.Context) ([]pipeline.Record, error) {
 			partitions = append(partitions, p.Records)
 		}
 	})
-	return merge(partitions), nil
-}
-
-// judge tells errors that pass from those that end the reading.
-func (r *Reader) judge(ctx context.Context, fetches kgo.Fetches) error {
-	for _, failed := range fetches.Errors() {
-		var known *kerr.Error
-		var loss *kgo.ErrDataLoss
-		switch {
-		case errors.As(failed.Err, &loss) || kerr.IsRetriable(failed.Err):
-		case errors.As(failed.Err, &known) || errors.Is(failed.Err, kgo.ErrClientClosed):
-			return fmt.Errorf("read topic %s: %w", r.topic, failed.Err)
-		default: // the connection: does anybody answer?
-			_, err := r.client.Offsets(ctx, r.topic)
-			return err
-		}
-	}
-	return nil
+	return merge(partitions)
 }
 
 // merge joins the records of partitions by time, without changing the order in a partition. Transactions' markers are
