@@ -76,7 +76,7 @@ type topicsFile struct {
 type topicEntry struct {
 	Name            string `yaml:"name"`
 	Description     string `yaml:"description"`
-	Partitions      int64  `yaml:"partitions"`
+	Partitions      int32  `yaml:"partitions"`
 	Cleanup         string `yaml:"cleanup"`
 	Retention       string `yaml:"retention"`
 	MaxMessageBytes int64  `yaml:"maxMessageBytes"`
@@ -140,7 +140,7 @@ func (e topicEntry) check() (Topic, []error) {
 		problems = append(problems, err)
 	}
 	return Topic{
-		Name: e.Name, Description: e.Description, Partitions: int32(e.Partitions),
+		Name: e.Name, Description: e.Description, Partitions: e.Partitions,
 		Cleanup: e.Cleanup, Retention: retention, MaxMessageBytes: int(e.MaxMessageBytes),
 	}, problems
 }

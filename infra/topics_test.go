@@ -75,7 +75,7 @@ func TestParseTopicsRefuses(t *testing.T) {
 		"long name":            {`{name: ` + strings.Repeat("a", 250) + `, partitions: 1, cleanup: compact}`, "name must be"},
 		"no partitions":        {`{name: a, cleanup: compact}`, "partitions is 0, must be 1 to 1000"},
 		"too many partitions":  {`{name: a, partitions: 1001, cleanup: compact}`, "partitions is 1001"},
-		"huge partitions":      {`{name: a, partitions: 4294967297, cleanup: compact}`, "partitions is 4294967297"},
+		"huge partitions":      {`{name: a, partitions: 4294967297, cleanup: compact}`, "not valid YAML"},
 		"unknown cleanup":      {`{name: a, partitions: 1, cleanup: forget}`, `cleanup is "forget", must be delete or compact`},
 		"no retention":         {`{name: a, partitions: 1, cleanup: delete}`, `retention is ""`},
 		"retention of nothing": {`{name: a, partitions: 1, cleanup: delete, retention: 0d}`, `retention is "0d"`},

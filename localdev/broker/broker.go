@@ -69,7 +69,7 @@ func Start(ctx context.Context, o *Options) (*Broker, error) {
 		o = &Options{}
 	}
 	b := &Broker{unlock: func() error { return nil }}
-	opts, err := b.prepare(o)
+	opts, err := b.prepare(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +83,10 @@ func Start(ctx context.Context, o *Options) (*Broker, error) {
 	return b, nil
 }
 
-func (b *Broker) prepare(o *Options) ([]kfake.Opt, error) {
+func (b *Broker) prepare(ctx context.Context, o *Options) ([]kfake.Opt, error) {
 	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.ListenFn(func(network, _ string) (net.Listener, error) {
 		var err error
-		b.listener, err = listenLoopback(network, o.Port)
+		b.listener, err = listenLoopback(ctx, network, o.Port)
 		return b.listener, err
 	})}
 	if o.DataDir == "" {

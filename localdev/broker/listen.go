@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"net"
 	"strconv"
@@ -13,14 +14,14 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 
 // listenLoopback listens on 127.0.0.1 and, where the machine has it, on the same port of ::1: to some clients "localhost"
 // is the latter, and they never try the former.
-func listenLoopback(network string, port int) (net.Listener, error) {
+func listenLoopback(ctx context.Context, network string, port int) (net.Listener, error) {
 	switch port {
 	case 0:
 		port = DefaultPort
 	case AnyPort:
 		port = 0
 	}
-	if port != 0 && answers(network, loopback(port)) {
+	if port != 0 && answers(ctx, network, loopback(port)) {
 		return nil, syscall.EADDRINUSE
 	}
 	four, err := net.Listen(network, loopback(port))
@@ -43,8 +44,8 @@ func listenLoopback(network string, port int) (net.Listener, error) {
 
 // answers tells whether somebody listens at addr. On some systems a process can take 127.0.0.1 although another one
 // already listens there for all addresses; clients would then reach either.
-func answers(network, addr string) bool {
-	conn, err := net.DialTimeout(network, addr, 200*time.Millisecond)
+func answers(ctx context.Context, network, addr string) bool {
+	conn, err := (&net.Dialer{Timeout: 200 * time.Millisecond}).DialContext(ctx, network, addr)
 	if err != nil {
 		return false
 	}

@@ -153,8 +153,7 @@ func TestUnreachableNamesAddressAndCause(t *testing.T) {
 			t.Parallel()
 			begin := time.Now()
 			_, err := cluster.Connect(t.Context(), at(test.addr))
-			var unreachable *cluster.UnreachableError
-			if !errors.As(err, &unreachable) {
+			if _, ok := errors.AsType[*cluster.UnreachableError](err); !ok {
 				t.Fatalf("got %v, want UnreachableError", err)
 			}
 			for _, want := range []string{test.addr, test.want} {
@@ -251,8 +250,7 @@ func TestABrokerThatGoesAwayIsUnreachable(t *testing.T) {
 	kafka.Close()
 	begin := time.Now()
 	_, err = client.Topics(t.Context())
-	var unreachable *cluster.UnreachableError
-	if !errors.As(err, &unreachable) {
+	if _, ok := errors.AsType[*cluster.UnreachableError](err); !ok {
 		t.Errorf("got %v, want UnreachableError", err)
 	}
 	if took := time.Since(begin); took > 6*time.Second {

@@ -64,7 +64,8 @@ func Connect(ctx context.Context, config kafkaclient.Config, opts ...kgo.Opt) (*
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, &UnreachableError{Brokers: config.Brokers, Err: plainCause(err)}
+		_, cause := plainCause(err)
+		return nil, &UnreachableError{Brokers: config.Brokers, Err: cause}
 	}
 	return &Client{Client: kafka, Admin: kadm.NewClient(kafka), brokers: config.Brokers}, nil
 }
@@ -72,13 +73,13 @@ func Connect(ctx context.Context, config kafkaclient.Config, opts ...kgo.Opt) (*
 // Brokers are the addresses that the client was given.
 func (c *Client) Brokers() []string { return c.brokers }
 
-// plainCause strips err of the layers that say nothing to a person.
-func plainCause(err error) error {
+// plainCause tells whether err is about the connection, and strips it of the layers that say nothing to a person.
+func plainCause(err error) (connection bool, cause error) {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no answer within %s: %w", patience, context.DeadlineExceeded)
+		return true, fmt.Errorf("no answer within %s: %w", patience, context.DeadlineExceeded)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Err != nil {
-		return op.Err
+		return true, op.Err
 	}
-	return err
+	return false, err
 }

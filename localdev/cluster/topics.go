@@ -27,7 +27,7 @@ type Ensured struct {
 // Difference is a topic whose number of partitions is not the wanted one.
 type Difference struct {
 	Topic     string
-	Want, Got int32
+	Want, Got int
 }
 
 func (d Difference) String() string {
@@ -44,8 +44,8 @@ func (c *Client) EnsureTopics(ctx context.Context, topics []infra.Topic) (Ensure
 	var done Ensured
 	for _, t := range topics {
 		if got, ok := existing[t.Name]; ok {
-			if got != t.Partitions {
-				done.Differing = append(done.Differing, Difference{Topic: t.Name, Want: t.Partitions, Got: got})
+			if want := int(t.Partitions); got != want {
+				done.Differing = append(done.Differing, Difference{Topic: t.Name, Want: want, Got: got})
 			}
 			continue
 		}
@@ -105,7 +105,7 @@ func (c *Client) Topics(ctx context.Context) ([]TopicInfo, error) {
 	}
 	infos := make([]TopicInfo, 0, len(names))
 	for _, name := range names {
-		info := TopicInfo{Name: name, Partitions: int(partitions[name]), Records: records[name]}
+		info := TopicInfo{Name: name, Partitions: partitions[name], Records: records[name]}
 		if config, err := configs.On(name, nil); err == nil {
 			info.Cleanup, info.Retention = cleanup(config)
 		}
@@ -200,16 +200,16 @@ func (c *Client) CheckTopic(ctx context.Context, topic string) error {
 
 // partitions returns the number of partitions of each topic, without Kafka's internal ones. It asks the cluster: the
 // client's own knowledge may be some seconds old.
-func (c *Client) partitions(ctx context.Context) (map[string]int32, error) {
+func (c *Client) partitions(ctx context.Context) (map[string]int, error) {
 	request := kmsg.NewPtrMetadataRequest()
 	answer, err := request.RequestWith(ctx, c)
 	if err != nil {
 		return nil, c.failed("list topics", err)
 	}
-	topics := map[string]int32{}
+	topics := map[string]int{}
 	for _, t := range answer.Topics {
 		if t.Topic != nil && !t.IsInternal && t.ErrorCode == 0 {
-			topics[*t.Topic] = int32(len(t.Partitions))
+			topics[*t.Topic] = len(t.Partitions)
 		}
 	}
 	return topics, nil
@@ -217,8 +217,7 @@ func (c *Client) partitions(ctx context.Context) (map[string]int32, error) {
 
 // failed names what could not be done, and the cluster where it stopped answering.
 func (c *Client) failed(what string, err error) error {
-	cause := plainCause(err)
-	if cause != err {
+	if connection, cause := plainCause(err); connection {
 		return &UnreachableError{Brokers: c.brokers, Err: fmt.Errorf("%s: %w", what, cause)}
 	}
 	return fmt.Errorf("%s at %v: %w", what, c.brokers, err)

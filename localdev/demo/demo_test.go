@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,9 @@ func TestEventsAreValid(t *testing.T) {
 	}
 }
 
+// courses are what can happen to an order, up to any point.
+var courses = []string{"created ", "created paid ", "created paid shipped ", "created cancelled "}
+
 func TestAnOrderTakesItsCourse(t *testing.T) {
 	t.Parallel()
 	steps := map[string]string{}
@@ -91,7 +95,7 @@ func TestAnOrderTakesItsCourse(t *testing.T) {
 		}
 	}
 	for subject, course := range steps {
-		if !strings.HasPrefix("created paid shipped ", course) && !strings.HasPrefix("created cancelled ", course) {
+		if !slices.Contains(courses, course) {
 			t.Errorf("%s was %s", subject, course)
 		}
 	}

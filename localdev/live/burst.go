@@ -59,10 +59,10 @@ func (b *burst) endSecond(dropped int64) (summary, bool) {
 		s.counts = append(s.counts, count{what, n})
 	}
 	slices.SortFunc(s.counts, func(a, c count) int { return cmp.Or(cmp.Compare(c.n, a.n), cmp.Compare(a.what, c.what)) })
-	any := b.lines > 0 || dropped > 0
+	something := b.lines > 0 || dropped > 0
 	*b = burst{full: b.seen > readable, sums: b.sums}
 	clear(b.sums)
-	return s, any
+	return s, something
 }
 
 // sum is what l counts as.

@@ -31,7 +31,7 @@ const (
 )
 
 // flowColors tell chains apart.
-var flowColors = []string{"36", "34", "35", "33", "32", "96", "94", "95"}
+var flowColors = [...]string{"36", "34", "35", "33", "32", "96", "94", "95"}
 
 // printer writes lines for a person.
 type printer struct{ color bool }
@@ -41,6 +41,11 @@ func (p printer) paint(code, s string) string {
 		return s
 	}
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// clock is the time on the wall, where the person who reads it is.
+func (p printer) clock(t time.Time) string {
+	return p.paint(dim, t.Local().Format("15:04:05.000")) //nolint:gosmopolitan // see above
 }
 
 // column pads s to a width, or cuts it, after everything that a terminal would obey was escaped.
@@ -71,7 +76,7 @@ func (p printer) appendLine(dst []byte, l *line) []byte {
 		what = "(not an event)"
 	}
 	return fmt.Appendf(dst, "%s  %s  %s  %s  %s  %s\n",
-		p.paint(dim, l.Time.Local().Format("15:04:05.000")), p.flow(l.Correlation), column(what, whatWidth),
+		p.clock(l.Time), p.flow(l.Correlation), column(what, whatWidth),
 		column(l.About, aboutWidth), column(l.Function, functionWidth), p.end(l))
 }
 
@@ -157,7 +162,7 @@ func (p printer) appendSummary(dst []byte, now time.Time, s summary) []byte {
 	if s.dropped > 0 {
 		counts = append(counts, p.paint(yellow, fmt.Sprintf("not shown %d", s.dropped)))
 	}
-	dst = fmt.Appendf(dst, "%s  %d more: %s\n", p.paint(dim, now.Local().Format("15:04:05.000")), s.lines, strings.Join(counts, " · "))
+	dst = fmt.Appendf(dst, "%s  %d more: %s\n", p.clock(now), s.lines, strings.Join(counts, " · "))
 	if s.failure != nil {
 		dst = append(append(dst, p.paint(dim, "  for example: ")...), p.appendLine(nil, s.failure)...)
 	}
