@@ -194,7 +194,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		select {
 		case <-ctx.Done():
 			t.Fatalf("waited %s for: %s", patience, what)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
