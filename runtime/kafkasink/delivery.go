@@ -123,7 +123,11 @@ type batch struct {
 var errPending = errors.New("no outcome yet")
 
 func newBatch(n int) *batch {
-	return &batch{done: make(chan struct{}), pending: n, errs: slices.Repeat([]error{errPending}, n)}
+	b := &batch{done: make(chan struct{}), pending: n, errs: slices.Repeat([]error{errPending}, n)}
+	if n == 0 {
+		close(b.done)
+	}
+	return b
 }
 
 func (b *batch) delivered(index int, err error) {

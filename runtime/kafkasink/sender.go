@@ -49,7 +49,7 @@ func (s *sender) send(ctx context.Context, m binding.Message, transformers []bin
 	}
 	d := newDelivery(s.topic, message, time.Time{})
 	d.event = idOf(message)
-	return s.sink.produce(ctx, d)
+	return s.sink.produce(ctx, d, s.sink.options.MaxEventBytes)
 }
 
 // write has kafka_sarama's sender write m. Its options in the context have no other reader.

@@ -39,12 +39,12 @@ var ErrClosed = errors.New("kafkasink: the sink is closed")
 // Bytes that were handed over are not copied. They must not be changed until the outcome is known: never, where a call
 // was given up because its context ended, for the record may still be on its way, and may still be published.
 type Sink struct {
+	brokers  []string
 	encode   func(event.Event) (kafkabinding.Message, error)
 	options  Options
 	bulk     *producer
 	single   lazyProducer
 	health   health
-	brokers  []string
 	failures failures
 	close    func() error
 }
@@ -56,7 +56,7 @@ func Open(c kafkaclient.Config, clientID string, o *Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{encode: options.Format.encoder(), options: options}
+	s := &Sink{brokers: c.Brokers, encode: options.Format.encoder(), options: options}
 	s.bulk, err = open(c, clientID, options.configureBulk, s.settle)
 	if err != nil {
 		return nil, err
@@ -79,9 +79,6 @@ func Open(c kafkaclient.Config, clientID string, o *Options) (*Sink, error) {
 //
 // When ctx ends first, or no outcome comes within 30 s, Send returns; what was handed over may still be published.
 func (s *Sink) Send(ctx context.Context, outs ...pipeline.Output) error {
-	if len(outs) == 0 {
-		return nil
-	}
 	b := newBatch(len(outs))
 	deliveries := make([]*delivery, len(outs))
 	var problems []error
@@ -127,12 +124,13 @@ func (s *Sink) SendAsync(ctx context.Context, out pipeline.Output, done func(err
 // timestamp is the time of sending. It returns nil when all in-sync replicas have the record; for errors and ctx see
 // [Sink.Send].
 func (s *Sink) Produce(ctx context.Context, topic string, m kafkabinding.Message, timestamp time.Time) error {
-	return s.produce(ctx, newDelivery(topic, m, timestamp))
+	return s.produce(ctx, newDelivery(topic, m, timestamp), s.options.MaxRawBytes)
 }
 
-func (s *Sink) produce(ctx context.Context, d *delivery) error {
-	if d.size > s.options.MaxRawBytes {
-		return tooLarge(d, s.options.MaxRawBytes)
+// produce publishes a record of at most limit bytes.
+func (s *Sink) produce(ctx context.Context, d *delivery, limit int) error {
+	if d.size > limit {
+		return tooLarge(d, limit)
 	}
 	b := newBatch(1)
 	d.to = b
@@ -183,7 +181,7 @@ func (s *Sink) await(ctx context.Context, b *batch, deliveries []*delivery) []er
 // abandon returns the outcomes so far.
 func (s *Sink) abandon(b *batch, deliveries []*delivery, cause error) []error {
 	errs := b.abandon(deliveries, cause)
-	if cause == errSlow {
+	if errors.Is(cause, errSlow) {
 		for _, d := range deliveries {
 			s.health.observe(d.record.Topic, errs[d.index])
 		}
@@ -193,11 +191,13 @@ func (s *Sink) abandon(b *batch, deliveries []*delivery, cause error) []error {
 
 // hand gives d to a producer that has room for it.
 func (s *Sink) hand(ctx context.Context, d *delivery) error {
-	enqueue := s.bulk.enqueue
+	var err error
 	if d.alone = d.alone || d.size > s.options.MaxEventBytes; d.alone {
-		enqueue = s.single.enqueue
+		err = s.single.enqueue(ctx, &d.record)
+	} else {
+		err = s.bulk.enqueue(ctx, &d.record)
 	}
-	if err := enqueue(ctx, &d.record); err != nil {
+	if err != nil {
 		return function.Unavailable(Dependency, fmt.Errorf("%s: %w", d.subject(), err))
 	}
 	return nil

@@ -399,6 +399,20 @@ func TestOpenWithoutBroker(t *testing.T) {
 	}
 }
 
+func TestRequireTopics(t *testing.T) {
+	t.Parallel()
+	broker := runtimetest.Kafka(t, nil)
+	sink := open(t, broker, nil)
+	there, missing := broker.NewTopic(t, 1), runtimetest.UniqueName(t)
+	if err := sink.RequireTopics(there); err != nil {
+		t.Error(err)
+	}
+	err := sink.RequireTopics(there, missing)
+	if err == nil || !strings.Contains(err.Error(), missing) || strings.Contains(err.Error(), there) || !strings.Contains(err.Error(), broker.Addrs[0]) {
+		t.Errorf("got %v, want an error that names %s alone", err, missing)
+	}
+}
+
 func TestClose(t *testing.T) {
 	t.Parallel()
 	broker := runtimetest.Kafka(t, nil)
