@@ -32,6 +32,9 @@ func (e *InputError) Error() string {
 // Unwrap returns what is wrong.
 func (e *InputError) Unwrap() error { return e.Err }
 
+// errCutOff says that nothing follows.
+var errCutOff = errors.New("is not JSON: the input ends within it")
+
 // item is one JSON value of an input and where it begins.
 type item struct {
 	line, number int
@@ -129,7 +132,7 @@ func (s *splitter) fail(err error) (item, error) {
 
 func (s *splitter) explain(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("is not JSON: the input ends within it: %w", io.ErrUnexpectedEOF)
+		return errCutOff
 	}
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) || syntax.Err == nil {
@@ -144,7 +147,7 @@ func (s *splitter) explain(err error) error {
 // recover goes on at the next line that begins an object. It returns false where there is none, in an array, whose end
 // cannot be told, or after too many tries.
 func (s *splitter) recover(err error) bool {
-	if s.tries++; s.tries > maxRecoveries || errors.Is(err, io.ErrUnexpectedEOF) || s.inArray() {
+	if s.tries++; s.tries > maxRecoveries || errors.Is(err, errCutOff) || s.inArray() {
 		return false
 	}
 	next := bytes.Index(s.input[s.counted:], []byte("\n{"))
