@@ -59,6 +59,7 @@ func binaryCases() []BindingCase {
 		binary("dataschema", "ce_dataschema", "https://example.com/s.json#v2", func(ec *event.EventContextV1) {
 			ec.DataSchema = types.ParseURI("https://example.com/s.json#v2")
 		}),
+		binary("the zero time is none", "ce_time", "0001-01-01T00:00:00Z", func(ec *event.EventContextV1) { ec.Time = nil }),
 		binary("no time", "ce_x", "", func(ec *event.EventContextV1) {
 			ec.Time, ec.Extensions = nil, map[string]any{"x": ""}
 		}, "ce_time"),

@@ -67,7 +67,7 @@ func TestEncodeParts(t *testing.T) {
 		{"known type", func(_ *event.Event, ec *event.EventContextV1) { ec.Type = order.CreatedType }, `"eventType":"OrderCreated"`, ``},
 		{"escapes", func(_ *event.Event, ec *event.EventContextV1) { ec.ID = `a"\` }, `"eventId":"a\"\\"`, ``},
 		{"source with spaces", source("/Order%20Service"), `"source":"Order Service"`, ``},
-		{"source that is not UTF-8", source("/%ff"), `"source":"/%ff"`, ``},
+		{"source that is not UTF-8", source("/%FF"), `"source":"/%FF"`, ``},
 		{"source with a slash more", source("//host/a"), `"source":"//host/a"`, ``},
 		{"source that would be a URI", source("/urn:a"), `"source":"/urn:a"`, ``},
 		{"source with a query", source("/a?b"), `"source":"/a?b"`, ``},
@@ -113,7 +113,7 @@ func TestEncodeRefuses(t *testing.T) {
 		{"version", "aggregateversion", func(_ *event.Event, ec *event.EventContextV1) { ec.Extensions["aggregateversion"] = "1.5" }},
 		{"text", "data", func(e *event.Event, _ *event.EventContextV1) { e.DataEncoded = []byte("text") }},
 		{"empty data", "data", func(e *event.Event, _ *event.EventContextV1) { e.DataEncoded = []byte{} }},
-		{"two values", "data", func(e *event.Event, _ *event.EventContextV1) { e.DataEncoded = []byte(`1,"version":2`) }},
+		{"two values", "data", func(e *event.Event, _ *event.EventContextV1) { e.DataEncoded = []byte(`1,"more":2`) }},
 		{"names that stand twice", "data", func(e *event.Event, _ *event.EventContextV1) { e.DataEncoded = []byte(`{"a":1,"a":2}`) }},
 		{"depth", "data", func(e *event.Event, _ *event.EventContextV1) { e.DataEncoded = []byte(deep) }},
 		{"size", "data", func(e *event.Event, _ *event.EventContextV1) {

@@ -65,10 +65,19 @@ func (c *cache[V]) add(hash uint64, text string) (added *entry[V], reason string
 	if len(text) > maxCached {
 		return e, ""
 	}
-	place := hash % cacheSize
-	if c.slots[place].Load() != nil {
-		place ^= hash >> 63 // one of the two, always the same for a text
-	}
-	c.slots[place].Store(e)
+	c.place(hash).Store(e)
 	return e, ""
+}
+
+// place returns where a new text goes: to a free place of its two, else to one of them, always the same for a text.
+func (c *cache[V]) place(hash uint64) *atomic.Pointer[entry[V]] {
+	home := hash % cacheSize
+	switch first, second := &c.slots[home], &c.slots[home^1]; {
+	case first.Load() == nil:
+		return first
+	case second.Load() == nil, hash>>63 == 1:
+		return second
+	default:
+		return first
+	}
 }

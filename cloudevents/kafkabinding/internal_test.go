@@ -2,6 +2,7 @@ package kafkabinding
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/url"
 	"testing"
 	"time"
@@ -22,6 +23,24 @@ func TestParseTime(t *testing.T) {
 			t.Fatalf("%q: %v, %t, want %v, %v", text, got, ok, want, err)
 		}
 	})
+}
+
+func TestParseTimeAtTheEdges(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"2023-12-01T10:00:00.Z", "2023-12-01T10:00:00,5Z", "2023-12-01T10:00:00.5x", "2023-12-01T10:00:00.1234567890Z",
+		"2023-12-01T10:00:00.x5Z", "2023-12-01T10:00:005Z", "2023-12-01T10:00:00.000000001Z", "2023-12-01T10:00:00z",
+		"2023-02-28T23:59:59Z", "2023-02-29T00:00:00Z", "2024-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2000-02-29T00:00:00Z",
+		"2023-04-31T00:00:00Z", "2023-12-32T00:00:00Z", "2023-00-01T00:00:00Z", "2023-01-00T00:00:00Z", "2023-13-01T00:00:00Z",
+		"2023-12-01T24:00:00Z", "2023-12-01T23:60:00Z", "2023-12-01T23:59:60Z", "0000-01-01T00:00:00Z", "/023-12-01T10:00:00Z",
+		"2023-12-01T10:0a:00Z", "2023/12/01T10:00:00Z", "2023-12-01T10:00:00", "2023-12-01T10:00:00+00:00", "",
+	} {
+		want, err := types.ParseTime(text)
+		got, ok := parseTime([]byte(text))
+		if ok != (err == nil) || !got.Equal(want) || got.String() != want.String() {
+			t.Errorf("%q: %v, %t, want %v, %v", text, got, ok, want, err)
+		}
+	}
 }
 
 func TestParseUTC(t *testing.T) {
@@ -62,12 +81,37 @@ func TestTextOf(t *testing.T) {
 		u := url.URL{
 			Path: rapid.OneOf(rapid.StringMatching(`/{0,2}[a-zA-Z0-9._/-]*`), rapid.String()).Draw(t, "path"),
 			Host: rapid.SampledFrom([]string{"", "", "h"}).Draw(t, "host"), RawQuery: rapid.SampledFrom([]string{"", "q"}).Draw(t, "query"),
-			ForceQuery: rapid.Bool().Draw(t, "force query"),
+			ForceQuery: rapid.Bool().Draw(t, "force query"), User: rapid.SampledFrom([]*url.Userinfo{nil, nil, url.User("u")}).Draw(t, "user"),
 		}
 		if got, _ := textOf(&u); got != u.String() {
 			t.Fatalf("textOf(%#v) is %q, want %q", u, got, u.String())
 		}
 	})
+}
+
+// TestCacheKeepsTwo: two texts that belong to the same place do not drive each other out.
+func TestCacheKeepsTwo(t *testing.T) {
+	t.Parallel()
+	c := cache[int]{parse: func(text string) (int, string) { return len(text), "" }}
+	byHome := map[uint64]string{}
+	for i := 0; ; i++ {
+		text := fmt.Sprint(i)
+		home := maphash.String(hashSeed, text) % cacheSize
+		other, ok := byHome[home]
+		byHome[home] = text
+		if !ok {
+			continue
+		}
+		first, _ := c.getString(other)
+		second, _ := c.getString(text)
+		if again, _ := c.getString(other); again != first {
+			t.Errorf("%q drove out %q", text, other)
+		}
+		if again, _ := c.getString(text); again != second {
+			t.Errorf("%q was not kept", text)
+		}
+		return
+	}
 }
 
 func TestCache(t *testing.T) {

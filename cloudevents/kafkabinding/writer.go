@@ -108,10 +108,10 @@ func dataSchemaOf(ec *event.EventContextV1) (string, *EncodeError) {
 	return text, nil
 }
 
-// textOf returns u.String(). It is plain, and makes no allocation, where u is a path that begins with one slash and needs
-// no escape.
+// textOf returns u.String(). It is plain, and makes no allocation, where u is a path that begins with a slash and needs no
+// escape.
 func textOf(u *url.URL) (text string, plain bool) {
-	if u.Path == "" || u.Path[0] != '/' || strings.HasPrefix(u.Path, "//") || !isPath(u) {
+	if u.Path == "" || u.Path[0] != '/' || !isPath(u) {
 		return u.String(), false
 	}
 	for i := range len(u.Path) {
