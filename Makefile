@@ -4,13 +4,13 @@
 GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUNCTIONS     := $(wildcard functions/*/bootstrap)
 # The processor that the functions' binaries are for: amd64 or arm64.
-ARCH          ?= $(shell go env GOARCH)
+ARCH           = $(shell go env GOARCH)
 # More arguments for `millrace dev`: make run ARGS='--data .data'
 ARGS          ?=
 
 # The race detector needs a C compiler; without one Go turns cgo off by itself.
-RACE    := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-GO_TEST := go test $(RACE) -shuffle=on -count=1 -timeout 15m
+RACE    = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+GO_TEST = go test $(RACE) -shuffle=on -count=1 -timeout 15m
 
 .DEFAULT_GOAL := help
 
@@ -26,13 +26,12 @@ run: bin/millrace ## Run everything on this machine: Kafka, all functions, sampl
 test: ## Run the tests that need nothing but Go
 	$(GO_TEST) ./...
 
-# Prints a package that has a test which asks runtimetest for a broker.
-USES_KAFKA := {{$$p := .ImportPath}}{{range .TestImports}}{{if eq . "$(shell go list -m)/runtime/runtimetest"}}{{$$p}}{{end}}{{end}}
-USES_KAFKA += $(subst .TestImports,.XTestImports,$(USES_KAFKA))
+# A template that prints a package whose tests ask runtimetest for a broker; $(1) is TestImports or XTestImports.
+uses_kafka = {{$$p := .ImportPath}}{{range .$(1)}}{{if eq . "$(shell go list -m)/runtime/runtimetest"}}{{$$p}}{{end}}{{end}}
 
 .PHONY: test-kafka
 test-kafka: bin/apachekafka ## Run the tests that use a broker against Apache Kafka (Java 17, Maven)
-	packages=$$(go list -f '$(USES_KAFKA)' ./...) && bin/apachekafka -- $(GO_TEST) $$packages
+	@packages=$$(go list -f '$(call uses_kafka,TestImports) $(call uses_kafka,XTestImports)' ./...) && bin/apachekafka -- $(GO_TEST) $$packages
 
 # -v, for a test without its client is skipped, and the reason should be seen.
 .PHONY: test-clients
