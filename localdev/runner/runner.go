@@ -153,7 +153,7 @@ func (s *system) start(ctx context.Context) error {
 	return s.describeHTTP()
 }
 
-// close closes in the reverse order, so that what the functions deliver to outlives them, and Kafka everything.
+// close is called when the functions have ended: they need everything else until then.
 func (s *system) close() error {
 	var errs []error
 	for _, closer := range slices.Backward(s.closers) {
