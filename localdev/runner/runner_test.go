@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,9 @@ import (
 	"github.com/millrace/millrace/localdev/runner"
 	"github.com/millrace/millrace/localdev/webhook"
 	"github.com/millrace/millrace/runtime/deadletter"
+	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/kafkaclient"
+	"github.com/millrace/millrace/runtime/pipeline"
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
@@ -301,16 +304,38 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// finished counts the records that functions are done with.
+type finished struct{ atomic.Int64 }
+
+func (f *finished) Observe(o *pipeline.Outcome) {
+	if o.Verdict == function.Done {
+		f.Add(1)
+	}
+}
+
+// finishedRecords counts the records that functions are done with.
+type finishedRecords struct{ atomic.Int64 }
+
+func (f *finishedRecords) Observe(o *pipeline.Outcome) {
+	if o.Verdict == function.Done {
+		f.Add(1)
+	}
+}
+
 func TestLeavingCommitsWhatIsFinished(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	var done finished
 	// No commit comes in the course of the test but the one of leaving.
-	b := run(t, runner.Options{Data: dir, Lookup: environ(map[string]string{"COMMIT_INTERVAL": "1m"})})
+	b := run(t, runner.Options{
+		Data: dir, Observers: []pipeline.Observer{&done}, Lookup: environ(map[string]string{"COMMIT_INTERVAL": "1m"}),
+	})
 	const orders = 200
 	for i := range orders {
 		b.produce(t, ordered(i, "customer-"+strconv.Itoa(i%10)))
 	}
-	runtimetest.Eventually(t, "all mails", func() bool { return len(b.caughtMails()) == orders })
+	// An order leads to three records about its notification: that it is wanted, which mail was sent, that it was sent.
+	runtimetest.Eventually(t, "everything handled", func() bool { return done.Load() == orders+3*orders })
 	b.client.Close()
 	begin := time.Now()
 	if err := b.stop(); err != nil {
