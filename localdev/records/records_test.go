@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
@@ -203,6 +206,51 @@ func TestErrorsOfABrokerThatGoesAway(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 15*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+// A broker that takes a record and says nothing more does not keep its writer waiting for ever.
+func TestABrokerThatFallsSilent(t *testing.T) {
+	t.Parallel()
+	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kafka.Close()
+	silent := make(chan struct{})
+	kafka.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		<-silent
+		return nil, nil, false
+	})
+	client, err := records.Connect(t.Context(), kafkaclient.Config{Brokers: kafka.ListenAddrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	begin := time.Now()
+	err = client.Write(t.Context(), records.Out{Topic: "t"})[0].Err
+	close(silent)
+	if took := time.Since(begin); !errors.As(err, new(*cluster.UnreachableError)) || took > 20*time.Second {
+		t.Errorf("got %v after %s", err, took)
+	}
+}
+
+// What was deleted from a topic is not waited for.
+func TestADeletedBeginning(t *testing.T) {
+	t.Parallel()
+	client := connect(t, start(t))
+	end := write(t, client, "k", "a", "b")[1]
+	var all kadm.Offsets
+	all.Add(kadm.Offset{Topic: "t", Partition: end.Partition, At: end.Offset + 1})
+	if deleted, err := client.Admin.DeleteRecords(t.Context(), all); err != nil || deleted.Error() != nil {
+		t.Fatal(err, deleted.Error())
+	}
+	reader, err := client.Read(t.Context(), "t", records.All)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reader.CaughtUp() {
+		t.Error("it waits for records that are not there")
 	}
 }
 

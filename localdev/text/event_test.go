@@ -53,7 +53,10 @@ func TestEvents(t *testing.T) {
 		"half a CloudEvent":   {`{"specversion":"1.0","id":"1"}`, []string{`line 1 (item 1): CloudEvent: attribute "source" is missing`}},
 		"half an envelope":    {`{"eventId":"1"}`, []string{"line 1 (item 1): JSON envelope: member eventType is missing"}},
 		"cut off":             {cloudEvent + "\n" + envelope[:40], []string{"1:1 e-1 key k-1", "line 2 (item 2): is not JSON: the input ends within it"}},
-		"an array cut off":    {"[" + cloudEvent, []string{"1:1 e-1 key k-1", "line 1 (item 2): is not JSON: the input ends within it"}},
+		"cut off, after lines that look whole": {
+			cloudEvent + "\n{\"a\":[\n{},\n" + envelope, []string{"1:1 e-1 key k-1", "line 2 (item 2): is not JSON: the input ends within it"},
+		},
+		"an array cut off": {"[" + cloudEvent, []string{"1:1 e-1 key k-1", "line 1 (item 2): is not JSON: the input ends within it"}},
 		"a bad line between": {
 			cloudEvent + "\n" + `{"a":1` + "\n" + envelope,
 			[]string{"1:1 e-1 key k-1", "line 2 (item 2): is not JSON: invalid character '{' after object value (expecting ',' or '}') at line 3, column 1", "3:3 e-2 key order-1"},
