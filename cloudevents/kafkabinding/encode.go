@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
-	"time"
 	"unicode/utf8"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -75,73 +74,62 @@ func PartitionKey(e event.Event) (key []byte, ok bool) {
 	if !ok || ec == nil {
 		return nil, false
 	}
-	value, ok := ec.Extensions["partitionkey"]
+	text, ok := ec.Extensions["partitionkey"].(string)
 	if !ok {
-		return nil, false
+		var err error
+		if text, err = types.Format(ec.Extensions["partitionkey"]); err != nil {
+			return nil, false
+		}
 	}
-	text, err := types.Format(value)
-	if err != nil || text == "" {
+	if text == "" {
 		return nil, false
 	}
 	return []byte(text), true
 }
 
-// headerList collects headers whose texts share one piece of memory. No two headers overlap, and appending to one does not
-// change the next.
-type headerList struct {
-	text []byte
-	list []Header
-}
-
-func (h *headerList) add(key, value string) {
-	start := len(h.text)
-	h.text = append(h.text, key...)
-	h.addValue(start, append(h.text, value...))
-}
-
-func (h *headerList) addTime(key string, value time.Time) {
-	start := len(h.text)
-	h.text = append(h.text, key...)
-	h.addValue(start, appendTime(h.text, value))
-}
-
-func (h *headerList) addExtension(name, value string) {
-	start := len(h.text)
-	h.text = append(append(h.text, prefix...), name...)
-	h.addValue(start, append(h.text, value...))
-}
-
-// addValue adds the header whose key starts at start and ends where h.text does, and whose value is what text has more.
-func (h *headerList) addValue(start int, text []byte) {
-	middle, end := len(h.text), len(text)
-	h.text = text
-	h.list = append(h.list, Header{Key: text[start:middle:middle], Value: text[middle:end:end]})
-}
-
-// headers returns the headers of a message in binary mode.
+// headers returns the headers of a message in binary mode. Their texts share one piece of memory; no two overlap, and
+// appending to one does not change the next.
 func (w *writer) headers() []Header {
 	size, count := w.size(len(prefix))
-	h := headerList{text: make([]byte, 0, size), list: make([]Header, 0, count)}
-	h.add(headerNames[specVersion], version)
-	h.add(headerNames[id], w.context.ID)
-	h.add(headerNames[source], w.source)
-	h.add(headerNames[eventType], w.context.Type)
+	text, list := make([]byte, 0, size), make([]Header, 0, count)
+	text, list = appendHeader(text, list, headerNames[specVersion], version)
+	text, list = appendHeader(text, list, headerNames[id], w.context.ID)
+	text, list = appendHeader(text, list, headerNames[source], w.source)
+	text, list = appendHeader(text, list, headerNames[eventType], w.context.Type)
 	if w.context.Subject != nil {
-		h.add(headerNames[subject], *w.context.Subject)
+		text, list = appendHeader(text, list, headerNames[subject], *w.context.Subject)
 	}
 	if w.hasTime {
-		h.addTime(headerNames[eventTime], w.context.Time.Time)
+		start := len(text)
+		text = append(text, headerNames[eventTime]...)
+		middle := len(text)
+		text = appendTime(text, w.context.Time.Time)
+		list = append(list, headerIn(text, start, middle))
 	}
 	if w.dataSchema != "" {
-		h.add(headerNames[dataSchema], w.dataSchema)
+		text, list = appendHeader(text, list, headerNames[dataSchema], w.dataSchema)
 	}
 	for i := range w.extensions {
-		h.addExtension(w.extensions[i].name, w.extensions[i].text)
+		x := &w.extensions[i]
+		start := len(text)
+		text = append(append(append(text, prefix...), x.name...), x.text...)
+		list = append(list, headerIn(text, start, len(text)-len(x.text)))
 	}
 	if w.contentType != "" {
-		h.add(headerNames[dataContentType], w.contentType)
+		_, list = appendHeader(text, list, headerNames[dataContentType], w.contentType)
 	}
-	return h.list
+	return list
+}
+
+func appendHeader(text []byte, list []Header, key, value string) ([]byte, []Header) {
+	start := len(text)
+	text = append(append(text, key...), value...)
+	return text, append(list, headerIn(text, start, start+len(key)))
+}
+
+// headerIn returns the header whose key is text from start to middle, and whose value is the rest.
+func headerIn(text []byte, start, middle int) Header {
+	return Header{Key: text[start:middle:middle], Value: text[middle:len(text):len(text)]}
 }
 
 // size returns how many attributes the event has, and how many bytes they take up when each takes overhead beside its
@@ -183,9 +171,8 @@ func (w *writer) structured(data []byte, binary bool) Message {
 	text := append(make([]byte, 0, size), `{"specversion":"`+version+`"`...)
 	text = w.appendAttributes(text)
 	text = append(w.appendData(text, data, binary), '}')
-	h := headerList{text: text, list: make([]Header, 0, 1)}
-	h.add(contentTypeHeader, structuredContentType)
-	return Message{Value: slices.Clip(text), Headers: h.list}
+	_, list := appendHeader(text, make([]Header, 0, 1), contentTypeHeader, structuredContentType)
+	return Message{Value: slices.Clip(text), Headers: list}
 }
 
 func (w *writer) appendAttributes(text []byte) []byte {

@@ -18,35 +18,9 @@ func hasRFC3339(t time.Time) bool {
 	return firstSecond <= seconds && seconds <= lastSecond
 }
 
-// appendTime appends what t.UTC().AppendFormat(text, time.RFC3339Nano) would, several times faster.
-func appendTime(text []byte, t time.Time) []byte {
-	t = t.UTC()
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	text = appendTwo(appendTwo(text, year/100), year%100)
-	text = appendTwo(append(text, '-'), int(month))
-	text = appendTwo(append(text, '-'), day)
-	text = appendTwo(append(text, 'T'), hour)
-	text = appendTwo(append(text, ':'), minute)
-	text = appendTwo(append(text, ':'), second)
-	if nanoseconds := t.Nanosecond(); nanoseconds != 0 {
-		text = append(text, '.')
-		for unit := 100_000_000; nanoseconds != 0; unit /= 10 {
-			text = append(text, digits[nanoseconds/unit])
-			nanoseconds %= unit
-		}
-	}
-	return append(text, 'Z')
-}
+func appendTime(text []byte, t time.Time) []byte { return t.UTC().AppendFormat(text, time.RFC3339Nano) }
 
-const digits = "0123456789"
-
-// appendTwo appends n, which is below 100, in two digits.
-func appendTwo(text []byte, n int) []byte {
-	return append(text, digits[n/10], digits[n%10])
-}
-
-// parseTime parses what types.ParseTime does, times in UTC several times faster.
+// parseTime parses what types.ParseTime does, times in UTC three times faster.
 func parseTime(text []byte) (t time.Time, ok bool) {
 	if t, ok := parseUTC(text); ok {
 		return t, true
