@@ -313,15 +313,6 @@ func (f *finished) Observe(o *pipeline.Outcome) {
 	}
 }
 
-// finishedRecords counts the records that functions are done with.
-type finishedRecords struct{ atomic.Int64 }
-
-func (f *finishedRecords) Observe(o *pipeline.Outcome) {
-	if o.Verdict == function.Done {
-		f.Add(1)
-	}
-}
-
 func TestLeavingCommitsWhatIsFinished(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
