@@ -2,11 +2,10 @@ package main
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/millrace/millrace/localdev/broker"
 	"github.com/millrace/millrace/localdev/catalog"
 	"github.com/millrace/millrace/localdev/runner"
 	"github.com/millrace/millrace/localdev/text"
@@ -41,12 +40,12 @@ func (d *dev) banner(s runner.System) string {
 	if s.HTTP != "" {
 		row("Health", "http://"+s.HTTP+"/healthz", "also /readyz and /metrics")
 	}
-	row("Functions", fmt.Sprint(len(catalog.Functions())), "in "+strings.Join(groups(), ", "))
+	row("Functions", fmt.Sprint(len(catalog.Functions())), fmt.Sprintf("in %d consumer groups", groups()))
 	if d.demo {
 		row("Demo", "2 events/s", "sample orders, users and products")
 	}
 	_ = table.Flush()
-	b.WriteString(d.notes(s))
+	b.WriteString(notes(s))
 	return b.String()
 }
 
@@ -67,18 +66,18 @@ func caught(ours bool, variable string) string {
 	return "as " + variable + " says"
 }
 
-func groups() []string {
+func groups() int {
 	names := map[string]bool{}
 	for _, f := range catalog.Functions() {
 		if f, err := f.Complete(); err == nil {
 			names[f.Group] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	return len(names)
 }
 
 // notes are what else a person should know.
-func (d *dev) notes(s runner.System) string {
+func notes(s runner.System) string {
 	var b strings.Builder
 	if len(s.Topics.Created) > 0 && !s.Embedded {
 		fmt.Fprintf(&b, "\n  Created topics: %s\n", strings.Join(s.Topics.Created, ", "))
@@ -87,8 +86,8 @@ func (d *dev) notes(s runner.System) string {
 		fmt.Fprintf(&b, "\n  Note: %s; it was left as it is\n", difference)
 	}
 	next := "millrace publish FILE sends events, millrace load many of them. Ctrl-C ends."
-	if d.kafkaPort != 0 && s.Embedded && !strings.HasSuffix(s.Kafka.Brokers[0], ":9092") {
-		next = "export KAFKA_BROKERS=" + s.Kafka.Brokers[0] + " for millrace publish and the other commands. Ctrl-C ends."
+	if brokers := strings.Join(s.Kafka.Brokers, ","); brokers != loopback(broker.DefaultPort) {
+		next = "export KAFKA_BROKERS=" + brokers + " for millrace publish and the other commands. Ctrl-C ends."
 	}
 	fmt.Fprintf(&b, "\n  %s\n\n", next)
 	return b.String()

@@ -117,7 +117,7 @@ func TestDevShowsTheChainOfASampleOrder(t *testing.T) {
 	r.leave(t)
 	shown := r.stdout.String()
 	for _, want := range []string{
-		"in memory", "Mail ", "Webhooks ", "Functions  7", "TIME ", "Ending",
+		"in memory", "Mail ", "Webhooks ", "in 4 consumer groups", "export KAFKA_BROKERS=127.0.0.1:", "TIME ", "Ending",
 		mail[1] + "  OrderCreated ", mail[1] + "  NotificationRequested ",
 	} {
 		if !strings.Contains(shown, want) {
