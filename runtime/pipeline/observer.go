@@ -28,7 +28,8 @@ type Outcome struct {
 	Took time.Duration
 }
 
-// Observer is told of each outcome. Observe is called from many goroutines and must not block.
+// Observer is told of each outcome. Observe is called from many goroutines and must not block; what it is given is valid
+// until it returns.
 type Observer interface {
 	Observe(o *Outcome)
 }
