@@ -65,7 +65,7 @@ func probe(brokers []string, conf *sarama.Config, patience time.Duration) error 
 			}
 			problems = append(problems, Explain(a.err, []string{a.addr}))
 		case <-timeout:
-			problems = append(problems, Explain(errNoAnswer(patience), brokers))
+			problems = append(problems, Explain(noAnswerError(patience), brokers))
 			return errors.Join(problems...)
 		}
 	}
@@ -87,10 +87,10 @@ func reach(addr string, conf *sarama.Config) error {
 	return err
 }
 
-// errNoAnswer is the time that went by without an answer.
-type errNoAnswer time.Duration
+// noAnswerError is the time that went by without an answer.
+type noAnswerError time.Duration
 
-func (e errNoAnswer) Error() string { return fmt.Sprintf("no answer within %s", time.Duration(e)) }
+func (e noAnswerError) Error() string { return fmt.Sprintf("no answer within %s", time.Duration(e)) }
 
 // Timeout makes it a time-out as those of package net are.
-func (errNoAnswer) Timeout() bool { return true }
+func (noAnswerError) Timeout() bool { return true }

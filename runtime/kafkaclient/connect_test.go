@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // connect returns the error of Connect, and the time it took.
-func connect(t *testing.T, c kafkaclient.Config) (error, time.Duration) {
+func connect(t *testing.T, c kafkaclient.Config) (took time.Duration, err error) {
 	t.Helper()
 	conf, err := c.Sarama("test")
 	if err != nil {
@@ -31,7 +31,7 @@ func connect(t *testing.T, c kafkaclient.Config) (error, time.Duration) {
 	}
 	start := time.Now()
 	client, err := c.Connect(conf)
-	took := time.Since(start)
+	took = time.Since(start)
 	if err == nil {
 		t.Cleanup(func() {
 			if err := client.Close(); err != nil {
@@ -39,7 +39,7 @@ func connect(t *testing.T, c kafkaclient.Config) (error, time.Duration) {
 			}
 		})
 	}
-	return err, took
+	return took, err
 }
 
 func mustHold(t *testing.T, err error, words ...string) {
@@ -60,7 +60,7 @@ func mustHold(t *testing.T, err error, words ...string) {
 func TestConnect(t *testing.T) {
 	t.Parallel()
 	broker := runtimetest.Kafka(t, nil)
-	if err, _ := connect(t, kafkaclient.Config{Brokers: broker.Addrs}); err != nil {
+	if _, err := connect(t, kafkaclient.Config{Brokers: broker.Addrs}); err != nil {
 		t.Error(err)
 	}
 }
@@ -69,7 +69,7 @@ func TestConnectPassesDeadBrokers(t *testing.T) {
 	t.Parallel()
 	broker := runtimetest.Kafka(t, nil)
 	addrs := append([]string{refusedAddr(t)}, broker.Addrs...)
-	if err, _ := connect(t, kafkaclient.Config{Brokers: addrs}); err != nil {
+	if _, err := connect(t, kafkaclient.Config{Brokers: addrs}); err != nil {
 		t.Error(err)
 	}
 }
@@ -77,7 +77,7 @@ func TestConnectPassesDeadBrokers(t *testing.T) {
 func TestConnectRefused(t *testing.T) {
 	t.Parallel()
 	addr := refusedAddr(t)
-	err, took := connect(t, kafkaclient.Config{Brokers: []string{addr}})
+	took, err := connect(t, kafkaclient.Config{Brokers: []string{addr}})
 	mustHold(t, err, addr, "no broker listens", "make run", "KAFKA_BROKERS")
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("%v does not wrap the cause", err)
@@ -90,7 +90,7 @@ func TestConnectRefused(t *testing.T) {
 func TestConnectNamesEachBroker(t *testing.T) {
 	t.Parallel()
 	one, two := refusedAddr(t), refusedAddr(t)
-	err, _ := connect(t, kafkaclient.Config{Brokers: []string{one, two}})
+	_, err := connect(t, kafkaclient.Config{Brokers: []string{one, two}})
 	if err == nil || !strings.Contains(err.Error(), one) || !strings.Contains(err.Error(), two) {
 		t.Errorf("%v does not name %s and %s", err, one, two)
 	}
@@ -106,7 +106,7 @@ func TestConnectSilent(t *testing.T) {
 	// The kernel accepts the connection; nobody answers until the listener's end resets it.
 	t.Cleanup(func() { _ = listener.Close() })
 
-	err, took := connect(t, kafkaclient.Config{Brokers: []string{silent}})
+	took, err := connect(t, kafkaclient.Config{Brokers: []string{silent}})
 	mustHold(t, err, silent, "no answer", "KAFKA_BROKERS")
 	if took > 5*time.Second {
 		t.Errorf("took %s, want less than 5 s", took)
@@ -120,18 +120,18 @@ func TestConnectSASL(t *testing.T) {
 			t.Parallel()
 			addrs := embedded(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "user", "right-canary"))
 			c := kafkaclient.Config{Brokers: addrs, SASLMechanism: mechanism, SASLUsername: "user", SASLPassword: config.NewSecret("right-canary")}
-			if err, _ := connect(t, c); err != nil {
+			if _, err := connect(t, c); err != nil {
 				t.Error(err)
 			}
 
 			c.SASLPassword = config.NewSecret("wrong-canary")
-			err, _ := connect(t, c)
+			_, err := connect(t, c)
 			mustHold(t, err, addrs[0], "KAFKA_SASL_PASSWORD", "KAFKA_SASL_USERNAME")
 			if strings.Contains(err.Error(), "canary") {
 				t.Errorf("the password is in %q", err)
 			}
 
-			err, _ = connect(t, kafkaclient.Config{Brokers: addrs})
+			_, err = connect(t, kafkaclient.Config{Brokers: addrs})
 			mustHold(t, err, addrs[0], "KAFKA_SASL_MECHANISM")
 		})
 	}
@@ -140,7 +140,7 @@ func TestConnectSASL(t *testing.T) {
 func TestConnectOtherMechanism(t *testing.T) {
 	t.Parallel()
 	addrs := embedded(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "right"))
-	err, _ := connect(t, kafkaclient.Config{
+	_, err := connect(t, kafkaclient.Config{
 		Brokers: addrs, SASLMechanism: "SCRAM-SHA-512", SASLUsername: "user", SASLPassword: config.NewSecret("right"),
 	})
 	mustHold(t, err, addrs[0], "KAFKA_SASL")

@@ -60,40 +60,37 @@ func advice(err error) string {
 }
 
 func isNameError(err error) bool {
-	var dns *net.DNSError
-	return errors.As(err, &dns) && !dns.Timeout()
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && !dns.Timeout()
 }
 
 func isTimeout(err error) bool {
-	var timeout interface{ Timeout() bool }
-	return errors.As(err, &timeout) && timeout.Timeout()
+	timeout, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && timeout.Timeout()
 }
 
 func isTLSError(err error) bool {
-	var (
-		verification *tls.CertificateVerificationError
-		record       tls.RecordHeaderError
-		alert        *net.OpError
-	)
-	return errors.As(err, &verification) || errors.As(err, &record) ||
-		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error")
+	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	// The handshake's alerts have no type of their own.
+	op, ok := errors.AsType[*net.OpError](err)
+	return verification || record || ok && (op.Op == "remote error" || op.Op == "local error")
 }
 
 func tlsAdvice(err error) string {
-	var (
-		authority x509.UnknownAuthorityError
-		hostname  x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
-	)
-	switch {
-	case errors.As(err, &record):
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "the broker does not speak TLS on this port: use its TLS port, or KAFKA_TLS=false"
-	case errors.As(err, &authority):
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the broker's certificate is of an authority that is not trusted: set KAFKA_TLS_CA_FILE"
-	case errors.As(err, &hostname):
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		return "the broker's certificate is for another name: use that name in KAFKA_BROKERS and in advertised.listeners"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+	}
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "the broker's certificate is expired or not yet valid: renew it, or check the clock"
 	}
 	return "TLS failed: check KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE, and that the broker speaks TLS 1.2 or later"

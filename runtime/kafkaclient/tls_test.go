@@ -129,7 +129,7 @@ func TestConnectTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.config.Brokers = localhost(t, embedded(t, kfake.TLS(test.server)))
-			err, _ := connect(t, test.config)
+			_, err := connect(t, test.config)
 			if test.want == nil {
 				if err != nil {
 					t.Error(err)
@@ -144,7 +144,7 @@ func TestConnectTLS(t *testing.T) {
 func TestConnectTLSToPlainBroker(t *testing.T) {
 	t.Parallel()
 	broker := runtimetest.Kafka(t, nil)
-	err, _ := connect(t, kafkaclient.Config{Brokers: broker.Addrs, TLS: true})
+	_, err := connect(t, kafkaclient.Config{Brokers: broker.Addrs, TLS: true})
 	mustHold(t, err, broker.Addrs[0], "KAFKA_TLS")
 }
 

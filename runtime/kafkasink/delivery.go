@@ -62,6 +62,7 @@ func recordHeaders(headers []kafkabinding.Header) []sarama.RecordHeader {
 	if slices.ContainsFunc(headers, func(h kafkabinding.Header) bool { return h.Key == nil }) {
 		headers = named(headers)
 	}
+	//nolint:gosec // a slice of one type read as a slice of the other: the compiler checked that their elements are alike
 	return unsafe.Slice((*sarama.RecordHeader)(unsafe.Pointer(unsafe.SliceData(headers))), len(headers))
 }
 
@@ -146,7 +147,7 @@ func (b *batch) abandon(deliveries []*delivery, cause error) []error {
 	defer b.mu.Unlock()
 	errs := slices.Clone(b.errs)
 	for _, d := range deliveries {
-		if errs[d.index] == errPending {
+		if errors.Is(errs[d.index], errPending) {
 			errs[d.index] = function.Unavailable(Dependency, fmt.Errorf(
 				"%s: not acknowledged in time, it may still be published: %w", d.subject(), cause))
 		}

@@ -29,8 +29,7 @@ type health struct {
 
 // observe takes note of the outcome of publishing to topic.
 func (h *health) observe(topic string, err error) {
-	var unavailable *function.UnavailableError
-	if errors.As(err, &unavailable) {
+	if _, unavailable := errors.AsType[*function.UnavailableError](err); unavailable {
 		failed := topic // topic itself would be allocated in each call
 		h.down.Store(&failed)
 		return

@@ -82,18 +82,13 @@ var outages = []sarama.KError{
 
 // isUnavailable tells whether err is the cluster's. What is not an answer of the broker's is one of the connection.
 func isUnavailable(err error) bool {
-	var (
-		answer   sarama.KError
-		encoding sarama.PacketEncodingError
-		settings sarama.ConfigurationError
-	)
-	switch {
-	case isAny(err, outages):
+	if isAny(err, outages) {
 		return true
-	case errors.As(err, &answer), errors.As(err, &encoding), errors.As(err, &settings):
-		return false
 	}
-	return true
+	_, answer := errors.AsType[sarama.KError](err)
+	_, encoding := errors.AsType[sarama.PacketEncodingError](err)
+	_, settings := errors.AsType[sarama.ConfigurationError](err)
+	return !answer && !encoding && !settings
 }
 
 func isAny(err error, answers []sarama.KError) bool {

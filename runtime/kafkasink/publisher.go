@@ -95,17 +95,16 @@ func (p *Publisher) bury(ctx context.Context, out pipeline.Output, cause error, 
 	return nil
 }
 
+// classUnavailable is the error class of an event that the cluster did not take: publishing it again is enough.
+const classUnavailable = "unavailable"
+
 // class is the kind of failure that a dead letter names.
 func class(err error) string {
-	var (
-		permanent   *function.PermanentError
-		unavailable *function.UnavailableError
-	)
-	switch {
-	case errors.As(err, &permanent):
+	if permanent, ok := errors.AsType[*function.PermanentError](err); ok {
 		return permanent.Class
-	case errors.As(err, &unavailable):
-		return "unavailable"
+	}
+	if _, ok := errors.AsType[*function.UnavailableError](err); ok {
+		return classUnavailable
 	}
 	return function.ClassOutput
 }
