@@ -1,6 +1,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,17 +146,15 @@ func (t *test) sendAndWait(ctx context.Context) (Result, error) {
 	go func() { heard <- t.listen(listening, reader) }()
 	if err := t.send(ctx); err != nil {
 		stop()
-		<-heard
-		return t.result(), err
+		return t.result(), cmp.Or(err, <-heard)
 	}
 	t.Waiting(t.result())
 	timeUp := time.AfterFunc(t.Timeout, stop)
 	defer timeUp.Stop()
-	err = <-heard
-	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
-		err = nil // the time is up; what is missing is in the result
+	if err := <-heard; ctx.Err() != nil || !errors.Is(err, context.Canceled) {
+		return t.result(), err
 	}
-	return t.result(), err
+	return t.result(), nil // the time is up; what is missing is in the result
 }
 
 // listen reads notifications until each order has one, and then what else had been written by that moment: a duplicate

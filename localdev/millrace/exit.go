@@ -86,7 +86,8 @@ func (a *app) exit(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
 	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	var known *hinted
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) && !errors.As(err, &known) {
 		err = &hinted{err: errors.New("interrupted"), code: exitInterrupted}
 	}
 	printed := []byte("millrace: ")

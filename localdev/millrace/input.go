@@ -57,6 +57,9 @@ func readBounded(ctx context.Context, in io.Reader) ([]byte, error) {
 	}
 }
 
+// maxShownProblems bounds the list of what is wrong with an input.
+const maxShownProblems = 20
+
 // problems counts what is wrong and keeps the first ones.
 type problems struct {
 	count int

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -183,17 +186,15 @@ func TestPublishRefuses(t *testing.T) {
 		"many":               {strings.Repeat("{}\n", 50), []string{"line 20 (item 20)", "and 30 more"}},
 		"controls":           {`{"specversion":"1.0","id":"1","source":"/s","type":"\u001b[2J"}`, []string{"type"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			code, stdout, stderr := pipe(t, test.input, "publish", "--kafka", addr)
-			if code != exitFailed || stdout != "" || !strings.Contains(stderr, "\nTry: ") || strings.Contains(stderr, "\x1b") {
-				t.Errorf("exit code %d, %s\n%s", code, stdout, stderr)
+		code, stdout, stderr := pipe(t, test.input, "publish", "--kafka", addr)
+		if code != exitFailed || stdout != "" || !strings.Contains(stderr, "\nTry: ") || strings.Contains(stderr, "\x1b") {
+			t.Errorf("%s: exit code %d, %s\n%s", name, code, stdout, stderr)
+		}
+		for _, want := range test.want {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("%s: %q does not say %q", name, stderr, want)
 			}
-			for _, want := range test.want {
-				if !strings.Contains(stderr, want) {
-					t.Errorf("%q does not say %q", stderr, want)
-				}
-			}
-		})
+		}
 	}
 	for _, topic := range []string{"order-events", "user-events"} {
 		if got := read(t, addr, topic); len(got) > 0 {
@@ -257,6 +258,39 @@ func TestPublishReportsWhatTheBrokerRefuses(t *testing.T) {
 	code, stdout, stderr := pipe(t, noise.String(), args...)
 	if code != exitFailed || stdout != "" || !strings.Contains(stderr, "topic order-events: ") || !strings.Contains(stderr, "MESSAGE_TOO_LARGE") {
 		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+}
+
+// Who ends it between two batches is told how far it came.
+func TestPublishIsInterruptedWhileItSends(t *testing.T) {
+	t.Parallel()
+	addr := kafka(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var stderr bytes.Buffer
+	input := strings.NewReader(strings.Repeat(orderEnvelope("1")+"\n", 2*publishBatch))
+	code := run(ctx, []string{"publish", "--kafka", addr}, input, writerFunc(func(p []byte) (int, error) {
+		cancel()
+		return len(p), nil
+	}), &stderr)
+	if code != exitPartly || !strings.Contains(stderr.String(), "500 of 1000 events were published") {
+		t.Errorf("exit code %d, %s", code, &stderr)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// Whoever reads what is printed may go away.
+func TestPublishCannotPrint(t *testing.T) {
+	t.Parallel()
+	addr := kafka(t)
+	var stderr bytes.Buffer
+	code := run(t.Context(), []string{"publish", "--kafka", addr}, strings.NewReader(orderEnvelope("1")), writerFunc(func([]byte) (int, error) {
+		return 0, errors.New("the pipe is closed")
+	}), &stderr)
+	if code != exitPartly || !strings.Contains(stderr.String(), "1 of 1 events were published") || !strings.Contains(stderr.String(), "the pipe is closed") {
+		t.Errorf("exit code %d, %s", code, &stderr)
 	}
 }
 

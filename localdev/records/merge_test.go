@@ -25,7 +25,7 @@ func TestMerge(t *testing.T) {
 		"none":           {nil, ""},
 		"one":            {[][]*kgo.Record{partition("a", 2, 1)}, "a2 a1 "},
 		"two":            {[][]*kgo.Record{partition("a", 1, 5, 2), partition("b", 3, 6)}, "a1 b3 a5 a2 b6 "},
-		"the same times": {[][]*kgo.Record{partition("a", 1, 1), partition("b", 1)}, "a1 a1 b1 "},
+		"the same times": {[][]*kgo.Record{partition("a", 1, 2), partition("b", 1)}, "a1 b1 a2 "},
 	} {
 		got := ""
 		for _, r := range merge(test.partitions) {

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/runtime/pipeline"
 )
 
-// All, as the number of records to begin with, is every record that the topic has.
+// All is, as the number of records to begin with, every record that the topic has.
 const All = math.MaxInt64
 
 // Reader reads the records of one topic. One goroutine at a time uses it; it ends with its client.

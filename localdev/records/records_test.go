@@ -52,12 +52,12 @@ func connect(t *testing.T, b *broker.Broker) *records.Client {
 	return client
 }
 
-// write publishes a record for each value, under one key.
-func write(t *testing.T, client *records.Client, key string, values ...string) []records.Written {
+// write publishes a record for each value, all under one key.
+func write(t *testing.T, client *records.Client, values ...string) []records.Written {
 	t.Helper()
 	var outs []records.Out
 	for _, v := range values {
-		outs = append(outs, records.Out{Topic: "t", Message: kafkabinding.Message{Key: []byte(key), Value: []byte(v)}})
+		outs = append(outs, records.Out{Topic: "t", Message: kafkabinding.Message{Key: []byte("k"), Value: []byte(v)}})
 	}
 	written := client.Write(t.Context(), outs...)
 	for _, w := range written {
@@ -127,7 +127,7 @@ func connectAgain(t *testing.T, client *records.Client) *records.Client {
 func TestWrittenIsInOrder(t *testing.T) {
 	t.Parallel()
 	client := connect(t, start(t))
-	written := write(t, client, "k", "0", "1", "2", "3")
+	written := write(t, client, "0", "1", "2", "3")
 	for i, w := range written {
 		if w.Offset != int64(i) || w.Partition != written[0].Partition {
 			t.Errorf("record %d is %d@%d", i, w.Partition, w.Offset)
@@ -138,7 +138,7 @@ func TestWrittenIsInOrder(t *testing.T) {
 func TestMarkAsksForMore(t *testing.T) {
 	t.Parallel()
 	client := connect(t, start(t))
-	write(t, client, "k", "old")
+	write(t, client, "old")
 	reader, err := connectAgain(t, client).Read(t.Context(), "t", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestMarkAsksForMore(t *testing.T) {
 	if !reader.CaughtUp() {
 		t.Error("a reader that begins at the end has not caught up")
 	}
-	write(t, client, "k", "new")
+	write(t, client, "new")
 	if err := reader.Mark(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestABrokerThatFallsSilent(t *testing.T) {
 func TestADeletedBeginning(t *testing.T) {
 	t.Parallel()
 	client := connect(t, start(t))
-	end := write(t, client, "k", "a", "b")[1]
+	end := write(t, client, "a", "b")[1]
 	var all kadm.Offsets
 	all.Add(kadm.Offset{Topic: "t", Partition: end.Partition, At: end.Offset + 1})
 	if deleted, err := client.Admin.DeleteRecords(t.Context(), all); err != nil || deleted.Error() != nil {

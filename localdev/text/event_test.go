@@ -123,7 +123,10 @@ func TestBadInputIsReadInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			items := 0
-			for range text.Events([]byte(strings.Repeat(line, lines))) {
+			for _, err := range text.Events([]byte(strings.Repeat(line, lines))) {
+				if err == nil {
+					t.Fatal("an event was found")
+				}
 				items++
 			}
 			if items == 0 || items > 1001 {
@@ -135,9 +138,9 @@ func TestBadInputIsReadInTime(t *testing.T) {
 
 func TestEventsEndWhenNobodyListens(t *testing.T) {
 	t.Parallel()
-	for e := range text.Events([]byte(cloudEvent + cloudEvent)) {
-		if e.Item > 1 {
-			t.Error("a second event was yielded")
+	for e, err := range text.Events([]byte(cloudEvent + cloudEvent)) {
+		if err != nil || e.Item > 1 {
+			t.Error("a second event was yielded", err)
 		}
 		break
 	}

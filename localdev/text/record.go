@@ -43,7 +43,8 @@ const (
 // AppendLine appends a line for a person: time, partition@offset, key, short type, id, correlation id and data, or what
 // keeps the record from being an event. Everything is escaped, but with raw the data is as it is.
 func AppendLine(dst []byte, r *pipeline.Record, raw bool) []byte {
-	dst = r.Timestamp.Local().AppendFormat(dst, "2006-01-02 15:04:05.000")
+	at := r.Timestamp.Local() //nolint:gosmopolitan // a person at a terminal reads local time
+	dst = at.AppendFormat(dst, "2006-01-02 15:04:05.000")
 	dst = fmt.Appendf(dst, "  %d@%d  %s  ", r.Partition, r.Offset, word(r.Key))
 	data := r.Value
 	if e, err := Decode(r.Message); err != nil {

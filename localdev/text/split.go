@@ -47,7 +47,7 @@ func (i item) fail(err error) error { return &InputError{Line: i.line, Item: i.n
 const maxRecoveries = 1000
 
 // lenient leaves to the decoders of events what they judge themselves, so that it spoils one item and not those after it.
-var lenient = jsontext.Options(jsontext.AllowDuplicateNames(true))
+var lenient = jsontext.AllowDuplicateNames(true)
 
 // splitter finds the items of an input.
 type splitter struct {
