@@ -231,7 +231,7 @@ func TestBrokerGone(t *testing.T) {
 	cluster.Close()
 	began := time.Now()
 	err = sink.Send(t.Context(), output(topic, newEvent("lost", "order-1")))
-	wantVerdict(t, err, function.Broken, "event lost", topic)
+	wantVerdict(t, err, function.Broken, "event lost", topic, "kafka at "+addr)
 	if took := time.Since(began); took > 20*time.Second {
 		t.Errorf("told after %s", took)
 	}

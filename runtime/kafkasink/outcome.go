@@ -10,10 +10,11 @@ import (
 	"github.com/eapache/go-resiliency/breaker"
 
 	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/kafkaclient"
 )
 
 // classify says, in the words of package function, what err of the producer means for the record that subject names.
-func classify(subject, topic string, err error) error {
+func classify(subject, topic string, brokers []string, err error) error {
 	switch {
 	case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
 		return fmt.Errorf("%s: the topic does not exist, and publishing does not create it: create it with "+
@@ -25,7 +26,7 @@ func classify(subject, topic string, err error) error {
 	case isAny(err, refusals):
 		return invalid(subject, err)
 	case isUnavailable(err):
-		return function.Unavailable(Dependency, fmt.Errorf("%s: %w", subject, err))
+		return function.Unavailable(Dependency, fmt.Errorf("%s: %w", subject, kafkaclient.Explain(err, brokers)))
 	}
 	return fmt.Errorf("%s: %w", subject, err)
 }

@@ -213,7 +213,7 @@ func (s *Sink) settle(m *sarama.ProducerMessage, err error) {
 			return
 		}
 	} else if err != nil {
-		err = classify(d.subject(), m.Topic, s.failures.explain(m.Topic, err))
+		err = classify(d.subject(), m.Topic, s.brokers, s.failures.explain(m.Topic, err))
 	}
 	s.health.observe(m.Topic, err)
 	d.to.delivered(d.index, err)
