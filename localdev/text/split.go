@@ -44,7 +44,7 @@ type item struct {
 func (i item) fail(err error) error { return &InputError{Line: i.line, Item: i.number, Err: err} }
 
 // maxRecoveries bounds how often the reading goes on after what is not JSON: each time some of the input is read again.
-const maxRecoveries = 1000
+const maxRecoveries = 100
 
 // lenient leaves to the decoders of events what they judge themselves, so that it spoils one item and not those after it.
 var lenient = jsontext.AllowDuplicateNames(true)
@@ -69,10 +69,17 @@ func split(input []byte) iter.Seq2[item, error] {
 		s.begin(len(input) - len(bytes.TrimPrefix(input, []byte("\ufeff"))))
 		for {
 			it, err := s.next()
-			if errors.Is(err, io.EOF) || !yield(it, err) {
+			switch {
+			case errors.Is(err, io.EOF):
 				return
+			case err == nil:
+				if !yield(it, nil) {
+					return
+				}
+				continue
 			}
-			if err != nil && !s.recover(err) {
+			found, err := s.recover(err)
+			if !yield(it, it.fail(err)) || !found {
 				return
 			}
 		}
@@ -121,13 +128,13 @@ func (s *splitter) locate(start int) item {
 }
 
 func (s *splitter) fail(err error) (item, error) {
-	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if errors.Is(err, io.EOF) {
 		return item{}, io.EOF
 	}
 	start := s.base + int(s.json.InputOffset())
 	start += len(s.input[start:]) - len(bytes.TrimLeft(s.input[start:], " \t\r\n,"))
 	it := s.locate(start)
-	return it, it.fail(s.explain(err))
+	return it, s.explain(err)
 }
 
 func (s *splitter) explain(err error) error {
@@ -144,18 +151,23 @@ func (s *splitter) explain(err error) error {
 	return fmt.Errorf("is not JSON: %w at line %d, column %d", syntax.Err, line, column)
 }
 
-// recover goes on at the next line that begins an object. It returns false where there is none, in an array, whose end
-// cannot be told, or after too many tries.
-func (s *splitter) recover(err error) bool {
-	if s.tries++; s.tries > maxRecoveries || errors.Is(err, errCutOff) || s.inArray() {
-		return false
-	}
+// recover goes on after err at the next line that begins an object. Where it does not, the error says so: in an array,
+// whose end cannot be told, and after too many tries.
+func (s *splitter) recover(err error) (found bool, _ error) {
 	next := bytes.Index(s.input[s.counted:], []byte("\n{"))
-	if next < 0 {
-		return false
+	switch {
+	case errors.Is(err, errCutOff):
+		return false, err
+	case s.inArray():
+		return false, fmt.Errorf("%w; the rest of the array was not read", err)
+	case next < 0:
+		return false, err
+	case s.tries == maxRecoveries:
+		return false, fmt.Errorf("%w; that was too much of it, the rest was not read", err)
 	}
+	s.tries++
 	s.begin(s.counted + next + 1)
-	return true
+	return true, err
 }
 
 // inArray tells whether the decoder stands in an array at the top.
