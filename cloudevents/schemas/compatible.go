@@ -31,7 +31,7 @@ func Compatible(older, newer []byte) error {
 // comparison collects the ways in which a schema breaks with an older one.
 type comparison struct{ breaks []error }
 
-func (c *comparison) report(path, format string, args ...any) {
+func (c *comparison) reportf(path, format string, args ...any) {
 	if path == "" {
 		path = "/"
 	}
@@ -44,7 +44,7 @@ func (c *comparison) schemas(path string, older, newer any) {
 	after, afterOK := newer.(map[string]any)
 	if !beforeOK || !afterOK {
 		if !reflect.DeepEqual(older, newer) {
-			c.report(path, "the schema is not an object")
+			c.reportf(path, "the schema is not an object")
 		}
 		return
 	}
@@ -75,11 +75,11 @@ func (c *comparison) keyword(path, keyword string, before, after any) {
 		c.items(path, before, after)
 	case "pattern", "format":
 		if after != nil && !reflect.DeepEqual(before, after) {
-			c.report(path, "%s was %v and is now %v", keyword, before, after)
+			c.reportf(path, "%s was %v and is now %v", keyword, before, after)
 		}
 	default:
 		if !reflect.DeepEqual(before, after) {
-			c.report(path, "%s changed", keyword)
+			c.reportf(path, "%s changed", keyword)
 		}
 	}
 }
@@ -89,13 +89,13 @@ func (c *comparison) types(path string, before, after any) {
 		return
 	}
 	if before == nil {
-		c.report(path, "any type fitted, now only %v", after)
+		c.reportf(path, "any type fitted, now only %v", after)
 		return
 	}
 	allowed := list(after)
 	for _, t := range list(before) {
 		if !contains(allowed, t) && (t != any("integer") || !contains(allowed, "number")) {
-			c.report(path, "type %v does not fit any more", t)
+			c.reportf(path, "type %v does not fit any more", t)
 		}
 	}
 }
@@ -104,7 +104,7 @@ func (c *comparison) required(path string, before, after any) {
 	old := list(before)
 	for _, name := range list(after) {
 		if !contains(old, name) {
-			c.report(path, "%v became required", name)
+			c.reportf(path, "%v became required", name)
 		}
 	}
 }
@@ -113,11 +113,11 @@ func (c *comparison) enum(path string, before, after any) {
 	switch {
 	case after == nil:
 	case before == nil:
-		c.report(path, "any value fitted, now only those of an enumeration")
+		c.reportf(path, "any value fitted, now only those of an enumeration")
 	default:
 		for _, value := range list(before) {
 			if !contains(list(after), value) {
-				c.report(path, "%v is not in the enumeration any more", value)
+				c.reportf(path, "%v is not in the enumeration any more", value)
 			}
 		}
 	}
@@ -131,7 +131,7 @@ func (c *comparison) limit(path, keyword string, before, after any, side int) {
 	was, wasOK := rational(before)
 	is, isOK := rational(after)
 	if !isOK || !wasOK || is.Cmp(was)*side < 0 {
-		c.report(path, "%s was %v and is now %v", keyword, before, after)
+		c.reportf(path, "%s was %v and is now %v", keyword, before, after)
 	}
 }
 
@@ -149,7 +149,7 @@ func (c *comparison) items(path string, before, after any) {
 	switch {
 	case after == nil:
 	case before == nil:
-		c.report(path, "any items fitted, now only those of a schema")
+		c.reportf(path, "any items fitted, now only those of a schema")
 	default:
 		c.schemas(path+"/items", before, after)
 	}

@@ -53,8 +53,7 @@ var (
 
 func (p parser) explain(err error) error {
 	at := p.InputOffset()
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		at = syntax.ByteOffset
 	}
 	switch {

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -95,7 +94,7 @@ func (b *bundle) spec(t *testing.T) function.Spec {
 }
 
 // start runs the process until the test ends, and returns when every group has been joined.
-func (b *bundle) start(t *testing.T, spec function.Spec) (stop func() error) {
+func (b *bundle) start(t *testing.T, spec function.Spec) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan struct{}), make(chan error, 1)
@@ -105,9 +104,9 @@ func (b *bundle) start(t *testing.T, spec function.Spec) (stop func() error) {
 			Started: func() { close(started) },
 		})
 	}()
-	stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() {
-		if err := stop(); err != nil {
+		cancel()
+		if err := <-ended; err != nil {
 			t.Errorf("Run() = %v", err)
 		}
 	})
@@ -117,7 +116,6 @@ func (b *bundle) start(t *testing.T, spec function.Spec) (stop func() error) {
 		ended <- err
 		t.Fatalf("Run() = %v", err)
 	}
-	return stop
 }
 
 func (b *bundle) send(t *testing.T, ids ...string) {

@@ -3,7 +3,6 @@ package kafkasink_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -18,13 +17,15 @@ import (
 func ExamplePublisher() {
 	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "order-events", "dead-letter-queue"))
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer broker.Close()
 
 	sink, err := kafkasink.Open(kafkaclient.Config{Brokers: broker.ListenAddrs()}, "order-service", nil)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	letters := deadletter.NewWriter(sink, deadletter.Service{Name: "order-service"}, nil)
 	publisher := kafkasink.NewPublisher(sink, letters, "/order-service")

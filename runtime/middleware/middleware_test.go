@@ -81,7 +81,7 @@ func TestRecoverTurnsAPanicIntoAFailureWithABoundedStack(t *testing.T) {
 	if !errors.As(err, &panicked) {
 		t.Fatalf("error %v", err)
 	}
-	if panicked.Value != error(errBoom) || len(panicked.Stack) == 0 || len(panicked.Stack) > 4<<10 {
+	if panicked.Value != errBoom || len(panicked.Stack) == 0 || len(panicked.Stack) > 4<<10 {
 		t.Errorf("value %v, stack of %d bytes", panicked.Value, len(panicked.Stack))
 	}
 	if function.VerdictOf(err) != function.Retry {
@@ -127,8 +127,12 @@ func TestTimeoutIsSeenByAHandlerThatOnlyAsksForErr(t *testing.T) {
 
 func TestTheAttemptsContextEndsWithTheAttempt(t *testing.T) {
 	t.Parallel()
-	var kept context.Context
-	_ = middleware.Timeout(time.Hour)(func(ctx context.Context, _ *pipeline.Delivery) error { kept = ctx; return nil })(t.Context(), &pipeline.Delivery{Started: time.Now()})
+	contexts := make(chan context.Context, 1)
+	_ = middleware.Timeout(time.Hour)(func(ctx context.Context, _ *pipeline.Delivery) error {
+		contexts <- ctx
+		return nil
+	})(t.Context(), &pipeline.Delivery{Started: time.Now()})
+	kept := <-contexts
 	if !errors.Is(kept.Err(), context.Canceled) {
 		t.Errorf("Err() = %v after the attempt", kept.Err())
 	}

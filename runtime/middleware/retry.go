@@ -25,8 +25,7 @@ func Retry(attempts int, backoff pipeline.Backoff) pipeline.Middleware {
 					Err:   fmt.Errorf("attempt %d of %d: %w", d.Attempts, attempts, err),
 				}
 			}
-			var asked *function.RetryAfterError
-			if errors.As(err, &asked) {
+			if _, asked := errors.AsType[*function.RetryAfterError](err); asked {
 				return err
 			}
 			return function.RetryAfter(backoff.Delay(d.Attempts), err)
