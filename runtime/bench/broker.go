@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 
 	"github.com/IBM/sarama"
@@ -25,6 +26,8 @@ const brokerArgument = "embedded-broker"
 // serveBroker is an embedded broker until stdin ends, which it does when the parent process does. Its address is the
 // first line of stdout.
 func serveBroker(stdin io.Reader, stdout, stderr io.Writer) (status int) {
+	// A terminal sends its interrupt to both processes; the parent cleans up first.
+	signal.Ignore(os.Interrupt)
 	kafka, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		fmt.Fprintln(stderr, err)
@@ -67,7 +70,7 @@ func (c *cluster) start() error {
 	if err != nil {
 		return err
 	}
-	child := exec.Command(self, brokerArgument)
+	child := exec.Command(self, brokerArgument) //nolint:noctx // it ends with its stdin, after the topics are deleted
 	child.Stderr = os.Stderr
 	stdin, err := child.StdinPipe()
 	if err != nil {

@@ -57,6 +57,9 @@ func (f *figure) run(ctx context.Context, rounds int, progress io.Writer) (resul
 			pprof.Do(ctx, pprof.Labels("figure", f.name, "peer", p.name), func(ctx context.Context) {
 				values, err = p.measure(ctx)
 			})
+			if ctx.Err() != nil {
+				return result{}, context.Cause(ctx)
+			}
 			if err != nil {
 				return result{}, fmt.Errorf("%s: %w", p.name, err)
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
 
+//nolint:paralleltest // it measures, with the settings of the testing package, and would be disturbed
 func TestEveryPeerDoesTheWorkAndIsReported(t *testing.T) {
 	s, err := parse([]string{"--records", "5000", "--rounds", "1"}, os.Getenv, io.Discard)
 	if err != nil {
@@ -58,7 +60,7 @@ func TestTheCommandLineIsChecked(t *testing.T) {
 			t.Errorf("parse(%q) = %v, want %q", tc.args, err, tc.want)
 		}
 	}
-	if _, err := parse([]string{"--help"}, os.Getenv, io.Discard); err != flag.ErrHelp {
+	if _, err := parse([]string{"--help"}, os.Getenv, io.Discard); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("parse(--help) = %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-func printed(t *testing.T, print func(io.Writer, *settings, []result) error) string {
+func printed(t *testing.T, write func(io.Writer, *settings, []result) error) string {
 	t.Helper()
 	rows := map[string][][]float64{"slow": {{1000, 2}, {1100, 2}}, "millrace": {{2000, 1}, {2200, 1}}}
 	f, _ := figureOf([]column{{name: "events/s"}, {name: "CPU µs/event", decimal: 2}}, rows, "slow", "millrace")
@@ -18,7 +18,7 @@ func printed(t *testing.T, print func(io.Writer, *settings, []result) error) str
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := print(&out, &settings{rounds: 2}, []result{r}); err != nil {
+	if err := write(&out, &settings{rounds: 2}, []result{r}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
