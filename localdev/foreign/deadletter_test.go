@@ -101,7 +101,7 @@ func checkLetter(t *testing.T, letter *record, value []byte, g garbage) {
 		"dlq-original-topic": "order-events", "dlq-original-partition": "0", "dlq-error-class": g.class, "dlq-replay-count": "0",
 		"dlq-consumer-group": "notification-service-orders", "dlq-retry-count": "0",
 	} {
-		if got, _ := letter.header(name); got != want {
+		if got := letter.header(name); got != want {
 			t.Errorf("%s: %s is %q, want %q", g.name, name, got, want)
 		}
 	}
@@ -109,11 +109,11 @@ func checkLetter(t *testing.T, letter *record, value []byte, g garbage) {
 		"dlq-original-timestamp", "dlq-failure-reason", "dlq-first-failure-timestamp", "dlq-last-failure-timestamp",
 		"dlq-service-name", "dlq-service-version",
 	} {
-		if got, _ := letter.header(name); got == "" {
+		if got := letter.header(name); got == "" {
 			t.Errorf("%s: header %s is missing", g.name, name)
 		}
 	}
-	if got, _ := letter.header("traceparent"); got != g.trace() {
+	if got := letter.header("traceparent"); got != g.trace() {
 		t.Errorf("%s: traceparent is %q, want %q", g.name, got, g.trace())
 	}
 }
@@ -132,7 +132,7 @@ func originalHeaders(g garbage) []*string {
 
 func headerNumber(t *testing.T, r *record, name string) int {
 	t.Helper()
-	value, _ := r.header(name)
+	value := r.header(name)
 	number, err := strconv.Atoi(value)
 	if err != nil || number < 0 || number >= len(heap) {
 		t.Fatalf("header %s is %q, want the offset of a record that was sent", name, value)

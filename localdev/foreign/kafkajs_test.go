@@ -12,6 +12,8 @@ import (
 const orders = 10_000
 
 // TestLoadByKafkajs runs the tutorial's load test.
+//
+//nolint:paralleltest // The load takes the whole machine; others would wait in vain.
 func TestLoadByKafkajs(t *testing.T) {
 	needs(t, "kcat", "node")
 	needsModules(t)
@@ -31,6 +33,8 @@ func TestLoadByKafkajs(t *testing.T) {
 }
 
 // TestKillUnderLoadByKafkajs kills everything while the load test runs, and starts it again on the kept data.
+//
+//nolint:paralleltest // The load takes the whole machine; others would wait in vain.
 func TestKillUnderLoadByKafkajs(t *testing.T) {
 	needs(t, "kcat", "node")
 	needsModules(t)

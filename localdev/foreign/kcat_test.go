@@ -20,20 +20,19 @@ type record struct {
 	Headers []*string `json:"headers"`
 }
 
-// header returns the value of the first header of that name.
-func (r *record) header(name string) (string, bool) {
+// header returns the value of the first header of that name, empty where there is none.
+func (r *record) header(name string) string {
 	for i := 0; i+1 < len(r.Headers); i += 2 {
 		if *r.Headers[i] == name && r.Headers[i+1] != nil {
-			return *r.Headers[i+1], true
+			return *r.Headers[i+1]
 		}
 	}
-	return "", false
+	return ""
 }
 
 // attribute returns a CloudEvents attribute in binary mode.
 func (r *record) attribute(name string) string {
-	value, _ := r.header("ce_" + name)
-	return value
+	return r.header("ce_" + name)
 }
 
 // send lets kcat write one record. flags are kcat's for headers and so on; with -Z an empty value is null.

@@ -129,7 +129,7 @@ func (m *millrace) kill(t *testing.T) {
 	if err := m.process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-m.ended
+	_ = <-m.ended // says that it was killed
 }
 
 // leave ends the process as Ctrl-C does.

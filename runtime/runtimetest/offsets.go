@@ -50,9 +50,7 @@ func (b *Broker) Commits(t testing.TB, group, topic string) map[int32]Commit {
 	t.Helper()
 	wanted := kmsg.NewOffsetFetchRequestTopic()
 	wanted.Topic = topic
-	for partition := range b.topic(t, topic).partitions {
-		wanted.Partitions = append(wanted.Partitions, partition)
-	}
+	wanted.Partitions = b.topic(t, topic).partitions
 	request := kmsg.NewPtrOffsetFetchRequest()
 	request.Group = group
 	request.RequireStable = true

@@ -130,7 +130,7 @@ func (b *Broker) listOffsets(t testing.TB, topic string, timestamp int64) map[in
 	t.Helper()
 	wanted := kmsg.NewListOffsetsRequestTopic()
 	wanted.Topic = topic
-	for partition := range b.topic(t, topic).partitions {
+	for _, partition := range b.topic(t, topic).partitions {
 		p := kmsg.NewListOffsetsRequestTopicPartition()
 		p.Partition, p.Timestamp = partition, timestamp
 		wanted.Partitions = append(wanted.Partitions, p)

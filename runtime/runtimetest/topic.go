@@ -80,7 +80,7 @@ func (b *Broker) deleteTopic(name string) {
 type topic struct {
 	name       string
 	id         [16]byte
-	partitions int32
+	partitions []int32
 }
 
 func (b *Broker) topic(t testing.TB, name string) topic {
@@ -97,9 +97,10 @@ func (b *Broker) topic(t testing.TB, name string) topic {
 			return err
 		}
 		described := response.Topics[0]
-		found.id, found.partitions = described.TopicID, int32(len(described.Partitions))
+		found.id, found.partitions = described.TopicID, nil
 		err = kerr.ErrorForCode(described.ErrorCode)
 		for _, p := range described.Partitions {
+			found.partitions = append(found.partitions, p.Partition)
 			err = cmp.Or(err, kerr.ErrorForCode(p.ErrorCode))
 		}
 		return err

@@ -115,13 +115,14 @@ func (b *broker) launch(java, libraries string) error {
 		return err
 	}
 	defer log.Close()
-	process := exec.Command(java, b.arguments(libraries, "kafka.Kafka", b.file("server.properties"))...)
+	running, kill := context.WithCancel(context.Background())
+	process := exec.CommandContext(running, java, b.arguments(libraries, "kafka.Kafka", b.file("server.properties"))...)
 	process.Stdout, process.Stderr = log, log
 	if err := process.Start(); err != nil {
+		kill()
 		return err
 	}
-	b.ended = make(chan struct{})
-	b.kill = func() { _ = process.Process.Kill() } // fails only when the process has ended already
+	b.ended, b.kill = make(chan struct{}), kill
 	go func() {
 		defer close(b.ended)
 		_ = process.Wait() // a broker that ends by itself is reported with its log
