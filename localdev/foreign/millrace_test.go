@@ -129,7 +129,9 @@ func (m *millrace) kill(t *testing.T) {
 	if err := m.process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = <-m.ended // says that it was killed
+	if err := <-m.ended; err == nil {
+		t.Error("millrace dev ended by itself before it was killed")
+	}
 }
 
 // leave ends the process as Ctrl-C does.
