@@ -71,6 +71,10 @@ func binaryCases() []BindingCase {
 		binary("extension that names an attribute of the broker", "ce_kafkaoffset", "7", extension("kafkaoffset", "7")),
 		binary("headers beside the event", "traceparent", "00-1-2-03", func(*event.EventContextV1) {}),
 		binary("header names in other case are other headers", "CE_ID", "2", func(*event.EventContextV1) {}),
+		binary("media type with white space around it", "content-type", " text/plain ", dataType(" text/plain ")),
+		binary("dataschema with white space behind it", "ce_dataschema", "urn:x ", func(ec *event.EventContextV1) {
+			ec.DataSchema = types.ParseURI("urn:x ")
+		}),
 		binary("media type with parameters", "content-type", "Application/JSON; Charset=utf-8", func(ec *event.EventContextV1) {
 			text := "Application/JSON; Charset=utf-8"
 			ec.DataContentType = &text

@@ -21,6 +21,8 @@ var sdkDiffers = map[string]string{
 	`binary: id " padded "`:                                                 `trims id, type and subject`,
 	"binary: extension that names an attribute of the broker":               `overwrites it with the record's own offset`,
 	"binary: header names in other case are other headers":                  `folds the case of header names; the last one wins`,
+	"binary: media type with white space around it":                         `trims media type and dataschema`,
+	"binary: dataschema with white space behind it":                         `trims media type and dataschema`,
 	"structured: data and no type is JSON":                                  `leaves the implied media type out`,
 	"structured: null is data":                                              `leaves the implied media type out`,
 	"structured: number is data":                                            `reads numbers into floats`,

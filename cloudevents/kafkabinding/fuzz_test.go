@@ -117,7 +117,8 @@ func trimSpace(data []byte) []byte {
 }
 
 // sdkShouldAgree tells whether nothing is known that makes the SDK read a message differently that we accept: it is in
-// binary mode, no header name folds to another's, and none is one of the coordinates.
+// binary mode, no header name folds to another's, none is one of the coordinates, and neither media type nor dataschema
+// begins or ends with white space.
 func sdkShouldAgree(m kafkabinding.Message) bool {
 	var names []string
 	for _, h := range m.Headers {
@@ -126,6 +127,11 @@ func sdkShouldAgree(m kafkabinding.Message) bool {
 			return false
 		}
 		names = append(names, name)
+	}
+	for _, name := range []string{"content-type", "ce_dataschema"} {
+		if value := headerOf(m, name); strings.TrimSpace(value) != value {
+			return false
+		}
 	}
 	for _, name := range []string{"ce_kafkatopic", "ce_kafkapartition", "ce_kafkaoffset"} {
 		if slices.Contains(names, name) {
