@@ -107,7 +107,7 @@ func checkLetter(t *testing.T, letter *record, value []byte, g garbage) {
 	}
 	for _, name := range []string{
 		"dlq-original-timestamp", "dlq-failure-reason", "dlq-first-failure-timestamp", "dlq-last-failure-timestamp",
-		"dlq-service-name", "dlq-service-version",
+		"dlq-service-name", "dlq-service-version", "dlq-stack-trace",
 	} {
 		if got := letter.header(name); got == "" {
 			t.Errorf("%s: header %s is missing", g.name, name)

@@ -1,6 +1,7 @@
 package deadletter
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ const (
 	HeaderGroup = "dlq-consumer-group"
 	// HeaderReplays is how often the letter was replayed.
 	HeaderReplays = "dlq-replay-count"
-	// HeaderStack is where the handler panicked, at most 4 KiB.
+	// HeaderStack is where the handler panicked or, for an error, which errors it wraps; at most 4 KiB.
 	HeaderStack = "dlq-stack-trace"
 	// HeaderTrace is the event's own trace (ce_traceparent), where the original has no such header.
 	HeaderTrace = "traceparent"
@@ -48,6 +49,9 @@ const (
 	maxReason = 1 << 10
 	maxStack  = 4 << 10
 	maxName   = 256
+	maxCause  = 256
+	// maxCauses bounds the lines of a chain of errors.
+	maxCauses = 32
 )
 
 // DefaultMaxBytes is how large a letter may become: what infra/topics.yaml allows in the dead letter topic, less the
@@ -80,7 +84,7 @@ func Lost(f pipeline.Failure, lastOffset int64, s Service) kafkabinding.Message 
 
 func message(f pipeline.Failure, s Service, maxBytes int) kafkabinding.Message {
 	original := f.Record.Message
-	reason, stack := text(reasonOf(f.Err), maxReason), text(string(f.Stack), maxStack)
+	reason, stack := text(reasonOf(f.Err), maxReason), text(stackOf(f), maxStack)
 	size := func() int {
 		return sizeOf(original.Key, original.Value, original.Headers) + sizeOf(nil, nil, ownHeaders(f, s, reason, stack))
 	}
@@ -142,6 +146,31 @@ func reasonOf(err error) string {
 		return ""
 	}
 	return strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
+// stackOf is where the handler panicked. An error has no stack: its place takes the chain of errors that it wraps.
+func stackOf(f pipeline.Failure) string {
+	if len(f.Stack) > 0 {
+		return string(f.Stack)
+	}
+	return strings.Join(causes(nil, f.Err), "\n")
+}
+
+// causes appends a line for err and each error that it wraps, the outermost first.
+func causes(lines []string, err error) []string {
+	if err == nil || len(lines) == maxCauses {
+		return lines
+	}
+	lines = append(lines, fmt.Sprintf("%T: %s", err, text(reasonOf(err), maxCause)))
+	switch wrapper := err.(type) { //nolint:errorlint // the chain is walked, not searched
+	case interface{ Unwrap() error }:
+		lines = causes(lines, wrapper.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, cause := range wrapper.Unwrap() {
+			lines = causes(lines, cause)
+		}
+	}
+	return lines
 }
 
 // text returns s as valid UTF-8 of at most limit bytes.

@@ -141,6 +141,32 @@ func TestMessageBoundsText(t *testing.T) {
 	}
 }
 
+func TestAnErrorsCausesStandWhereItHasNoStack(t *testing.T) {
+	t.Parallel()
+	f := failure(message("k", "v"))
+	f.Stack = nil
+	inner := errors.New("no route\nto host")
+	f.Err = fmt.Errorf("publish: %w", errors.Join(&function.UnavailableError{Dependency: "db", Err: inner}, errors.New("second")))
+	got := parse(t, deadletter.Message(f, service)).Stack
+	want := strings.Join([]string{
+		"*fmt.wrapError: publish: db is unavailable: no route; to host; second",
+		"*errors.joinError: db is unavailable: no route; to host; second",
+		"*function.UnavailableError: db is unavailable: no route; to host",
+		"*errors.errorString: no route; to host",
+		"*errors.errorString: second",
+	}, "\n")
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+
+	for range 100 {
+		f.Err = fmt.Errorf("again %w", f.Err)
+	}
+	if lines := strings.Count(parse(t, deadletter.Message(f, service)).Stack, "\n") + 1; lines > 32 {
+		t.Errorf("%d lines of a chain of 100 errors", lines)
+	}
+}
+
 // TestMessageFits has originals grow until they leave no room.
 func TestMessageFits(t *testing.T) {
 	t.Parallel()

@@ -81,7 +81,7 @@ func TestRecoverTurnsAPanicIntoAFailureWithABoundedStack(t *testing.T) {
 	if !errors.As(err, &panicked) {
 		t.Fatalf("error %v", err)
 	}
-	if panicked.Value != errBoom || len(panicked.Stack) == 0 || len(panicked.Stack) > 4<<10 {
+	if panicked.Value != any(errBoom) || len(panicked.Stack) == 0 || len(panicked.Stack) > 4<<10 {
 		t.Errorf("value %v, stack of %d bytes", panicked.Value, len(panicked.Stack))
 	}
 	if function.VerdictOf(err) != function.Retry {
