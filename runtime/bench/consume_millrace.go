@@ -2,14 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/millrace/millrace/runtime/boot"
 	"github.com/millrace/millrace/runtime/function"
-	"github.com/millrace/millrace/runtime/telemetry"
 )
 
 // consumeMillrace is a function's program at its defaults, as functions/*/bootstrap starts it: middleware, metrics and
@@ -29,10 +31,16 @@ func consumeMillrace(ctx context.Context, in input, t *tally) error {
 		"KAFKA_BROKERS":     strings.Join(in.brokers, ","),
 		"DEAD_LETTER_TOPIC": in.deadLetters,
 		"HTTP_ADDR":         "off",
+		"LOG_LEVEL":         "error",
 	}
 	lookup := func(name string) (string, bool) {
 		value, ok := environment[name]
 		return value, ok
 	}
-	return boot.Run(ctx, lookup, []function.Spec{spec}, &boot.Options{Log: telemetry.NewLogger(io.Discard, telemetry.Config{})})
+	// The program sets the collector of its process; the other peers run with Go's default.
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	if status := boot.Command(ctx, nil, lookup, io.Discard, os.Stderr, []function.Spec{spec}); status != 0 {
+		return fmt.Errorf("the function ended with status %d", status)
+	}
+	return nil
 }

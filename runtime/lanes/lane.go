@@ -68,7 +68,7 @@ func (ln *lane[T]) run() {
 	}
 }
 
-func (ln *lane[T]) end() bool {
+func (ln *lane[T]) end() (finished int, more bool) {
 	l := ln.of
 	ln.batch = nil
 	l.busy--
@@ -76,18 +76,18 @@ func (ln *lane[T]) end() bool {
 		if l.busy == 0 {
 			close(l.idle)
 		}
-		return false
+		return ln.done, false
 	}
 	ln.drop(ln.done)
 	switch {
 	case ln.last.again:
 		ln.park(ln.last.after)
-		return false
+		return ln.done, false
 	case ln.head == len(ln.items):
 		ln.retire()
-		return false
+		return ln.done, false
 	default:
-		return true
+		return ln.done, true
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,8 +54,8 @@ func TestItemsOfAKeyRunInOrderAndOneAtATime(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var (
 			workers = rapid.IntRange(1, 8).Draw(rt, "workers")
-			keys    = rapid.SliceOfN(rapid.Uint64Range(0, 5), 1, 400).Draw(rt, "keys")
-			fails   = rapid.SliceOfN(rapid.IntRange(0, 9), len(keys), len(keys)).Draw(rt, "fails")
+			drawn   = rapid.SliceOfN(rapid.Uint64Range(0, 5), 1, 400).Draw(rt, "keys")
+			fails   = rapid.SliceOfN(rapid.IntRange(0, 9), len(drawn), len(drawn)).Draw(rt, "fails")
 			sizes   = rapid.SliceOfN(rapid.IntRange(1, 150), 1, 10).Draw(rt, "batches")
 		)
 		synctest.Test(t, func(t *testing.T) {
@@ -65,10 +66,10 @@ func TestItemsOfAKeyRunInOrderAndOneAtATime(t *testing.T) {
 				failed  = map[int]int{}
 			)
 			l := lanes.New(lanes.NewPool(workers), func(i int) lanes.Result {
-				if running[keys[i]].Add(1) != 1 {
-					t.Errorf("two items of key %d ran at the same time", keys[i])
+				if running[drawn[i]].Add(1) != 1 {
+					t.Errorf("two items of key %d ran at the same time", drawn[i])
 				}
-				defer running[keys[i]].Add(-1)
+				defer running[drawn[i]].Add(-1)
 				time.Sleep(time.Duration(fails[i]) * time.Millisecond)
 				mu.Lock()
 				defer mu.Unlock()
@@ -76,12 +77,12 @@ func TestItemsOfAKeyRunInOrderAndOneAtATime(t *testing.T) {
 					failed[i]++
 					return lanes.Again(time.Second)
 				}
-				handled[keys[i]] = append(handled[keys[i]], i)
+				handled[drawn[i]] = append(handled[drawn[i]], i)
 				return lanes.Finished()
 			}, nil)
 			var want [6][]int
 			var batch []item
-			for i, key := range keys {
+			for i, key := range drawn {
 				want[key] = append(want[key], i)
 				batch = append(batch, item{Key: key, Value: i})
 				if len(batch) == sizes[i%len(sizes)] {
@@ -137,38 +138,61 @@ func TestAParkedKeyLetsOthersFlow(t *testing.T) {
 func TestWorkersAreBoundedSharedAndGoneWhenIdle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const limit = 7
+		const limit, rounds = 7, 10
 		pool := lanes.NewPool(limit)
-		var running, most atomic.Int32
+		var running, most, ended atomic.Int32
 		handle := func(int) lanes.Result {
 			most.Store(max(most.Load(), running.Add(1)))
 			defer running.Add(-1)
 			time.Sleep(time.Second)
+			ended.Add(1)
 			return lanes.Finished()
 		}
 		a, b := lanes.New(pool, handle, nil), lanes.New(pool, handle, nil)
-		var items []item
-		for key := range uint64(5 * limit) {
-			items = append(items, item{Key: key})
-		}
-		start := time.Now()
+		items := keys(limit * rounds / 2)
 		a.Submit(items)
 		b.Submit(items)
+		time.Sleep(10 * time.Millisecond)
 		synctest.Wait()
 		if n := running.Load(); n != limit {
 			t.Errorf("%d items run at once with work for all %d workers", n, limit)
 		}
-		time.Sleep(10*time.Second - time.Nanosecond)
+		time.Sleep(rounds * time.Second)
 		synctest.Wait()
-		if n := most.Load(); n != limit {
-			t.Errorf("at most %d ran at once, limit %d", n, limit)
-		}
-		if took := time.Since(start); running.Load() != limit || took >= 10*time.Second {
-			t.Errorf("after %s %d run", took, running.Load())
+		if most.Load() != limit || ended.Load() != limit*rounds {
+			t.Errorf("at most %d ran at once, %d ended; want %d and %d", most.Load(), ended.Load(), limit, limit*rounds)
 		}
 		finish(t, a)
 		finish(t, b)
 	})
+}
+
+func TestItemsThatWaitForNothingLeaveProcessorsToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running, most, ended atomic.Int32
+		l := lanes.New(lanes.NewPool(256), func(int) lanes.Result {
+			most.Store(max(most.Load(), running.Add(1)))
+			ended.Add(1)
+			running.Add(-1)
+			return lanes.Finished()
+		}, nil)
+		l.Submit(keys(10_000))
+		synctest.Wait()
+		if limit := int32(max(runtime.GOMAXPROCS(0)/2, 1)); ended.Load() != 10_000 || most.Load() > limit {
+			t.Errorf("%d items ended, %d ran at once; want all and at most %d", ended.Load(), most.Load(), limit)
+		}
+		finish(t, l)
+	})
+}
+
+// keys returns an item for each of n keys.
+func keys(n int) []item {
+	items := make([]item, n)
+	for i := range items {
+		items[i].Key = uint64(i)
+	}
+	return items
 }
 
 func TestCloseForgetsWhatWaitsAndWaitsForWhatRuns(t *testing.T) {

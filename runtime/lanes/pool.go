@@ -1,21 +1,40 @@
 package lanes
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+const (
+	// patience is how long the pool watches its workers before it decides whether more of them would help.
+	patience = 200 * time.Microsecond
+	// busy is how many items a worker finishes in that time if it never has to wait: fewer mean that workers wait for
+	// something other than a processor.
+	busy = 10
+)
 
 // Pool is a bounded number of workers, shared by several Lanes. Workers start when there is work and end when there is
 // none. It is safe for concurrent use.
 type Pool struct {
-	limit int
+	// Up to eager workers start at once; more, up to limit, while those wait for something.
+	limit, eager int
 
 	mu       sync.Mutex
 	ready    []runnable
 	head     int
 	running  int
 	starting bool
+	// finished counts the items since the pool began to watch its workers.
+	finished int
+	watching bool
 }
 
 // NewPool returns a pool of at most limit workers (at least 1).
-func NewPool(limit int) *Pool { return &Pool{limit: max(limit, 1)} }
+func NewPool(limit int) *Pool {
+	limit = max(limit, 1)
+	return &Pool{limit: limit, eager: min(max(runtime.GOMAXPROCS(0)/2, 1), limit)}
+}
 
 // runnable is a lane that has something to run. It is an interface because lanes of any type share one pool.
 type runnable interface {
@@ -23,8 +42,8 @@ type runnable interface {
 	begin() bool
 	// run is called without the lock.
 	run()
-	// end is called with the pool locked; true means that the lane has more to run.
-	end() bool
+	// end is called with the pool locked. It tells how many items were finished, and whether the lane has more to run.
+	end() (finished int, more bool)
 }
 
 // push makes a lane ready. The pool is locked.
@@ -49,14 +68,40 @@ func (p *Pool) pop() (runnable, bool) {
 	return l, true
 }
 
-// grow starts a worker where one more may help. Workers start one after the other, each when the one before has taken
-// its first lane: items that run in no time never start more workers than there are processors to run them.
+// grow starts a worker where one more may help. The pool is locked.
+//
+// Eager workers start one after the other, each when the one before has taken its first lane. They leave processors to
+// others: where every processor is busy with items, Go looks for data from the network only every 10 ms, and the client
+// that fetches the next items starves.
 func (p *Pool) grow() {
-	if !p.starting && p.head < len(p.ready) && p.running < p.limit {
+	switch {
+	case p.head == len(p.ready) || p.running == p.limit || p.starting:
+	case p.running < p.eager:
 		p.starting = true
-		p.running++
-		go p.work()
+		p.start()
+	case !p.watching:
+		p.watching, p.finished = true, 0
+		time.AfterFunc(patience, p.look)
 	}
+}
+
+// start starts a worker. The pool is locked.
+func (p *Pool) start() {
+	p.running++
+	go p.work()
+}
+
+// look doubles the workers when those that run wait for something.
+func (p *Pool) look() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watching = false
+	if p.finished < busy*p.running {
+		for range min(p.running, p.limit-p.running, len(p.ready)-p.head) {
+			p.start()
+		}
+	}
+	p.grow()
 }
 
 func (p *Pool) work() {
@@ -76,7 +121,9 @@ func (p *Pool) work() {
 		p.mu.Unlock()
 		l.run()
 		p.mu.Lock()
-		if l.end() {
+		finished, more := l.end()
+		p.finished += finished
+		if more {
 			p.push(l)
 		}
 	}
