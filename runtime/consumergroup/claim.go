@@ -5,17 +5,14 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
 
-	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/frontier"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/lanes"
-	"github.com/millrace/millrace/runtime/pipeline"
 )
 
 const (
@@ -52,41 +49,6 @@ type claim struct {
 	roomy chan struct{}
 }
 
-// delivery is a record in flight. Deliveries are recycled one by one: cut from a common piece of memory, one that waits
-// would keep all of it.
-type delivery struct {
-	pipeline.Delivery
-
-	mark *frontier.Mark
-	size int64
-	// headers is the memory of the record's headers.
-	headers []kafkabinding.Header
-}
-
-var deliveries = sync.Pool{New: func() any { return &delivery{} }}
-
-// receive makes d the delivery of what sarama received.
-func (d *delivery) receive(m *sarama.ConsumerMessage, mark *frontier.Mark) {
-	for _, h := range m.Headers {
-		d.headers = append(d.headers, kafkabinding.Header{Key: h.Key, Value: h.Value})
-	}
-	d.Record = pipeline.Record{
-		Topic:     m.Topic,
-		Partition: m.Partition,
-		Offset:    m.Offset,
-		Timestamp: m.Timestamp,
-		Message:   kafkabinding.Message{Key: m.Key, Value: m.Value, Headers: d.headers},
-	}
-	d.mark, d.size = mark, int64(d.Size())
-}
-
-// release gives d back. Nobody may hold it, or its headers, any more.
-func (d *delivery) release() {
-	clear(d.headers)
-	*d = delivery{headers: d.headers[:0]}
-	deliveries.Put(d)
-}
-
 func newClaim(s *session, current sarama.ConsumerGroupSession, partition sarama.ConsumerGroupClaim) *claim {
 	c := &claim{
 		session:   s,
@@ -98,7 +60,7 @@ func newClaim(s *session, current sarama.ConsumerGroupSession, partition sarama.
 	}
 	// Handlers outlive the session by the drain budget, so their context does not hang on the session's.
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(current.Context()))
-	c.lanes = lanes.New(s.pool, c.handle, &lanes.Options[*delivery]{Parked: func(d *delivery) { d.Park() }})
+	c.lanes = lanes.New(s.pool, c.handle, &lanes.Options[*delivery]{Parked: (*delivery).park})
 	return c
 }
 
@@ -169,9 +131,7 @@ func (c *claim) start(m *sarama.ConsumerMessage) (*delivery, error) {
 		return nil, fmt.Errorf("%s/%d: %w: the partition's log was replaced; reading starts again from the committed offset",
 			m.Topic, m.Partition, err)
 	}
-	d := deliveries.Get().(*delivery)
-	d.receive(m, mark)
-	return d, nil
+	return newDelivery(m, mark), nil
 }
 
 // lane returns the lane of a record. Records without a key share one, as do all where the partition's order is asked for.
@@ -189,9 +149,10 @@ func (c *claim) lane(key []byte) uint64 {
 
 // handle runs one attempt, in a worker.
 func (c *claim) handle(d *delivery) lanes.Result {
+	d.open()
 	again, finished := c.session.pipeline.Handle(c.ctx, &d.Delivery)
 	if !finished {
-		d.Park()
+		d.park()
 		return lanes.Again(again)
 	}
 	mark, size := d.mark, d.size
