@@ -210,7 +210,6 @@ func (c *claim) mark() {
 	next, moved := c.frontier.Advance()
 	if moved {
 		c.current.MarkOffset(c.partition.Topic(), c.partition.Partition(), next, "")
-		c.session.dirty.Store(true)
 	}
 	lag := max(c.partition.HighWaterMarkOffset()-next, 0)
 	c.session.monitor.Lag(c.session.pipeline.Group(), c.partition.Topic(), c.partition.Partition(), lag)

@@ -12,7 +12,10 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/runtime/consumergroup"
 	"github.com/millrace/millrace/runtime/function"
@@ -317,6 +320,20 @@ func TestTheWindowBoundsWhatIsInFlight(t *testing.T) {
 	b.AwaitCommitted(t, b.group, b.topic, map[int32]int64{0: int64(produced)})
 	if err := stop(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestACommitThatFailedIsTriedAgainWithoutNewRecords(t *testing.T) {
+	t.Parallel()
+	b := setup(t, 1, func(context.Context, event.Event) error { return nil })
+	refused := b.Embedded(t).Fault(kfake.Fault{
+		Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: b.group, Err: kerr.InvalidCommitOffsetSize, Count: 2,
+	})
+	b.Produce(t, b.topic, record("only", "k"))
+	b.start(t)
+	b.AwaitCommitted(t, b.group, b.topic, map[int32]int64{0: 1})
+	if refused.Hits() != 2 {
+		t.Errorf("%d commits were refused, want 2", refused.Hits())
 	}
 }
 

@@ -2,7 +2,6 @@ package consumergroup
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -13,13 +12,12 @@ import (
 type session struct {
 	*member
 
-	// dirty says that an offset was marked since the last commit.
-	dirty   atomic.Bool
 	stop    chan struct{}
 	commits sync.WaitGroup
 }
 
-// Setup starts the goroutine that commits. A commit waits while the group rebalances: no claim may have to.
+// Setup starts the goroutine that commits. A commit waits while the group rebalances: no claim may have to. It is tried on
+// each tick, for one that failed is told of at the member's errors only; where nothing new is marked nothing is sent.
 func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 	s.stop = make(chan struct{})
 	s.commits.Go(func() {
@@ -28,7 +26,7 @@ func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 		for {
 			select {
 			case <-tick.C:
-				s.commit(joined)
+				joined.Commit()
 			case <-s.stop:
 				return
 			}
@@ -42,17 +40,9 @@ func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 func (s *session) Cleanup(left sarama.ConsumerGroupSession) error {
 	close(s.stop)
 	s.commits.Wait()
-	s.commit(left)
+	left.Commit()
 	s.monitor.Left(s.pipeline.Group())
 	return nil
-}
-
-// commit sends the marked offsets to the broker, if there are any. Its failure arrives at the member's errors, and the
-// offsets stay marked.
-func (s *session) commit(current sarama.ConsumerGroupSession) {
-	if s.dirty.Swap(false) {
-		current.Commit()
-	}
 }
 
 // ConsumeClaim reads one partition until it is taken away or the session ends: both close its channel of messages.
@@ -62,6 +52,6 @@ func (s *session) ConsumeClaim(current sarama.ConsumerGroupSession, partition sa
 	err := c.read()
 	c.drain()
 	// What is marked but not committed when the claim returns would be lost with it.
-	s.commit(current)
+	current.Commit()
 	return err
 }
