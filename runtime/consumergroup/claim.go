@@ -149,16 +149,14 @@ func (c *claim) lane(key []byte) uint64 {
 
 // handle runs one attempt, in a worker.
 func (c *claim) handle(d *delivery) lanes.Result {
-	d.open()
-	again, finished := c.session.pipeline.Handle(c.ctx, &d.Delivery)
+	again, finished := c.session.pipeline.Handle(c.ctx, d.open())
 	if !finished {
 		d.park()
 		return lanes.Again(again)
 	}
-	mark, size := d.mark, d.size
 	d.release()
-	mark.Finish()
-	c.bytes.Add(-size)
+	d.mark.Finish()
+	c.bytes.Add(-d.size)
 	if left := c.records.Add(-1); c.paused.Load() && left <= int64(c.session.config.WindowRecords/2) {
 		select {
 		case c.roomy <- struct{}{}:

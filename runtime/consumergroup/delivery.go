@@ -10,61 +10,69 @@ import (
 	"github.com/millrace/millrace/runtime/pipeline"
 )
 
-// delivery is a record in flight. Deliveries are recycled one by one: cut from a common piece of memory, one that waits
-// would keep all of it.
+// delivery is a record in flight. It is small, for thousands of them wait in the lanes, and each is allocated by itself:
+// cut from a common piece of memory, one that waits would keep all of it.
 type delivery struct {
-	pipeline.Delivery
-
-	// message is what sarama received, until it is opened.
+	// message is what sarama received, until the first attempt.
 	message *sarama.ConsumerMessage
-	mark    *frontier.Mark
+	// opened is there from the first attempt to the last.
+	opened *opened
+	mark   *frontier.Mark
 	// size is about what the record holds in memory, in bytes.
 	size int64
+}
+
+// opened is a record that is being attempted, or that waits for another attempt.
+type opened struct {
+	pipeline.Delivery
+
 	// headers is the memory of the record's headers.
 	headers []kafkabinding.Header
 }
 
-var deliveries = sync.Pool{New: func() any { return &delivery{} }}
+// recycled are opened records for reuse. A worker mostly gets the one back that it used for the record before.
+var recycled = sync.Pool{New: func() any { return &opened{} }}
 
 // headerSize is what a header holds beside its text, and about what a short one has of that.
 const headerSize = 96
 
 func newDelivery(m *sarama.ConsumerMessage, mark *frontier.Mark) *delivery {
-	d := deliveries.Get().(*delivery)
-	d.message, d.mark = m, mark
-	d.size = int64(len(m.Key) + len(m.Value) + headerSize*len(m.Headers))
-	return d
+	return &delivery{
+		message: m,
+		mark:    mark,
+		size:    int64(len(m.Key) + len(m.Value) + headerSize*len(m.Headers)),
+	}
 }
 
 // open converts the message, once. It is left to the workers: the goroutine that reads a partition is what its speed
 // hangs on.
-func (d *delivery) open() {
-	m := d.message
-	if m == nil {
-		return
+func (d *delivery) open() *pipeline.Delivery {
+	if d.opened != nil {
+		return &d.opened.Delivery
 	}
+	m, o := d.message, recycled.Get().(*opened)
 	for _, h := range m.Headers {
-		d.headers = append(d.headers, kafkabinding.Header{Key: h.Key, Value: h.Value})
+		o.headers = append(o.headers, kafkabinding.Header{Key: h.Key, Value: h.Value})
 	}
-	d.Record = pipeline.Record{
+	o.Record = pipeline.Record{
 		Topic:     m.Topic,
 		Partition: m.Partition,
 		Offset:    m.Offset,
 		Timestamp: m.Timestamp,
-		Message:   kafkabinding.Message{Key: m.Key, Value: m.Value, Headers: d.headers},
+		Message:   kafkabinding.Message{Key: m.Key, Value: m.Value, Headers: o.headers},
 	}
-	d.message = nil
+	d.message, d.opened = nil, o
+	return &o.Delivery
 }
 
 // park gives up what the record borrowed from the client.
-func (d *delivery) park() {
-	d.open()
-	d.Park()
-}
+func (d *delivery) park() { d.open().Park() }
 
-// release gives d back. Nobody may hold it, or its headers, any more.
+// release gives back what the attempts used. Nobody may hold it, or its headers, any more.
 func (d *delivery) release() {
-	clear(d.headers)
-	*d = delivery{headers: d.headers[:0]}
-	deliveries.Put(d)
+	o := d.opened
+	d.opened = nil
+	clear(o.headers)
+	*o = opened{headers: o.headers[:0]}
+	recycled.Put(o)
 }
