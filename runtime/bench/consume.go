@@ -56,6 +56,7 @@ func consuming(ctx context.Context, c *cluster, records int) (figure, error) {
 		consumer
 	}{
 		{"sarama alone, nothing decoded", consumeSarama},
+		{"sarama alone, GOGC 400 as millrace", consumeSaramaLargeHeap},
 		{"sarama and the SDK's decoder", consumeSaramaDecoded},
 		{"CloudEvents SDK's client", consumeSDK},
 		{"Watermill router, headers to a map", consumeWatermill},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"github.com/IBM/sarama"
 	"github.com/cloudevents/sdk-go/protocol/kafka_sarama/v2"
@@ -28,6 +29,12 @@ func consumeSarama(ctx context.Context, in input, t *tally) error {
 		}
 		return nil
 	})
+}
+
+// consumeSaramaLargeHeap is sarama with the setting of the collector that millrace's programs make.
+func consumeSaramaLargeHeap(ctx context.Context, in input, t *tally) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	return consumeSarama(ctx, in, t)
 }
 
 func consumeSaramaDecoded(ctx context.Context, in input, t *tally) error {

@@ -40,8 +40,8 @@ func TestEveryPeerDoesTheWorkAndIsReported(t *testing.T) {
 	if !slices.Equal(figures, names) {
 		t.Errorf("figures %v, want %v in\n%s", figures, names, &out)
 	}
-	if n := strings.Count(progress.String(), "consume, round 1 of 1"); n != 5 {
-		t.Errorf("%d consumers were measured, want 5:\n%s", n, &progress)
+	if n := strings.Count(progress.String(), "consume, round 1 of 1"); n != 6 {
+		t.Errorf("%d consumers were measured, want 6:\n%s", n, &progress)
 	}
 }
 
