@@ -78,6 +78,19 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns the failure itself.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// WaitError says that the record must wait for something that is nobody's failure: a circuit that is open, a claim that
+// somebody else holds. No attempt is spent, and no circuit counts it. After is when to try again; 0 leaves it to the
+// runtime.
+type WaitError struct {
+	After time.Duration
+	Err   error
+}
+
+func (e *WaitError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is waited for.
+func (e *WaitError) Unwrap() error { return e.Err }
+
 // DropError finishes a record without an effect. Make one with [Drop].
 type DropError struct{ Reason string }
 
@@ -124,7 +137,7 @@ func VerdictOf(err error) Verdict {
 		return Dropped
 	case is[*PermanentError](err):
 		return DeadLetter
-	case is[*UnavailableError](err):
+	case is[*UnavailableError](err), is[*WaitError](err):
 		return Broken
 	default:
 		return Retry

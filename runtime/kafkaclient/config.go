@@ -1,6 +1,7 @@
 package kafkaclient
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -27,6 +28,9 @@ type Config struct {
 	SASLUsername       string        `env:"KAFKA_SASL_USERNAME" doc:"User name for SASL."`
 	SASLPassword       config.Secret `env:"KAFKA_SASL_PASSWORD" doc:"Password for SASL."`
 	SASLAllowPlaintext bool          `env:"KAFKA_SASL_ALLOW_PLAINTEXT, default=false" doc:"Allow SASL without TLS to brokers that are not on the loopback interface."`
+
+	// Dial opens connections in place of net.Dialer, for networks in memory and for faults. Default: nil.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // maxBrokers bounds the list to start from; the rest of a cluster is learned from it.

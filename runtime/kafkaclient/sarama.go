@@ -40,7 +40,20 @@ func (c Config) Sarama(clientID string) (*sarama.Config, error) {
 		return nil, err
 	}
 	c.setSASL(conf)
+	if c.Dial != nil {
+		conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, dialer(c.Dial)
+	}
 	return conf, nil
+}
+
+// dialer is a function as sarama wants it.
+type dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Dial opens a connection within dialTimeout.
+func (d dialer) Dial(network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+	defer cancel()
+	return d(ctx, network, addr)
 }
 
 func (c Config) setSASL(conf *sarama.Config) {

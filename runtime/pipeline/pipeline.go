@@ -41,6 +41,8 @@ type Options struct {
 	// Middleware wraps each function's handler together with the publishing of its events, the first outermost.
 	// Default: none.
 	Middleware func(function.Spec) []Middleware
+	// Once returns what remembers the events that a function has handled, or nil. Default: none is remembered.
+	Once func(function.Spec) Once
 	// Observers are told of each outcome.
 	Observers []Observer
 	// Waits is how long a record waits for a dependency that is unavailable, and for a dead letter topic that cannot be
@@ -69,12 +71,12 @@ func New(group string, functions []Function, sink Sink, dead DeadLetters, o *Opt
 	}
 	var problems []error
 	for _, f := range functions {
-		problems = append(problems, p.add(f, sink, o.Middleware))
+		problems = append(problems, p.add(f, sink, o))
 	}
 	return p, errors.Join(problems...)
 }
 
-func (p *Pipeline) add(f Function, sink Sink, middleware func(function.Spec) []Middleware) error {
+func (p *Pipeline) add(f Function, sink Sink, o *Options) error {
 	spec, err := f.Spec.Complete()
 	if err != nil {
 		return err
@@ -86,10 +88,13 @@ func (p *Pipeline) add(f Function, sink Sink, middleware func(function.Spec) []M
 	for _, topic := range topics {
 		p.outputs[topic] = true
 	}
-	emit := emitter{spec: spec, topics: topics, sink: sink, now: p.now}
-	s := &step{spec: spec, handle: emit.around(f.Handler)}
-	if middleware != nil {
-		for _, m := range slices.Backward(middleware(spec)) {
+	emit := &emitter{spec: spec, topics: topics, sink: sink, handler: f.Handler, now: p.now}
+	if o.Once != nil {
+		emit.once = o.Once(spec)
+	}
+	s := &step{spec: spec, handle: emit.handle}
+	if o.Middleware != nil {
+		for _, m := range slices.Backward(o.Middleware(spec)) {
 			s.handle = m(s.handle)
 		}
 	}
@@ -195,7 +200,7 @@ func (p *Pipeline) judge(ctx context.Context, d *Delivery, o *Outcome, err error
 	case function.Broken:
 		d.Attempts--
 		d.waits++
-		o.After = p.waits.Delay(d.waits)
+		o.After = p.waitAfter(d, err)
 	case function.Retry:
 		p.failed(d)
 		o.After = p.retryAfter(err)
@@ -214,6 +219,14 @@ func (p *Pipeline) retryAfter(err error) time.Duration {
 		return max(after.After, 0)
 	}
 	return p.waits.First
+}
+
+// waitAfter is the wait that a WaitError asked for, or a back-off of its own.
+func (p *Pipeline) waitAfter(d *Delivery, err error) time.Duration {
+	if wait, ok := errors.AsType[*function.WaitError](err); ok && wait.After > 0 {
+		return wait.After
+	}
+	return p.waits.Delay(d.waits)
 }
 
 func (p *Pipeline) failed(d *Delivery) {
