@@ -83,7 +83,9 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 // runtime.
 type WaitError struct {
 	After time.Duration
-	Err   error
+	// Circuit names the dependency whose circuit is open, empty where the wait is for something else.
+	Circuit string
+	Err     error
 }
 
 func (e *WaitError) Error() string { return e.Err.Error() }
