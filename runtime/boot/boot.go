@@ -189,6 +189,11 @@ func newMonitor(metrics *telemetry.Metrics, specs []function.Spec, started func(
 	return m
 }
 
+// Stuck has readiness name a partition that is not read, and why.
+func (m *monitor) Stuck(group, topic string, partition int32, err error) {
+	m.Set(fmt.Sprintf("%s/%d, read by %s", topic, partition, group), err)
+}
+
 // Joined notes that a group was joined, for the first time or again.
 func (m *monitor) Joined(group string) {
 	m.Health.Joined(group)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,33 +21,49 @@ const (
 	batchSize = 256
 	// spanLimit bounds the finished records that are remembered behind an unfinished one.
 	spanLimit = 1 << 18
-	// markInterval is how often the frontier is looked at.
-	markInterval = 100 * time.Millisecond
+	// waitingLimit bounds the records that wait for their reservation.
+	waitingLimit = 4096
+	// reportInterval is how often the frontier is looked at.
+	reportInterval = 100 * time.Millisecond
+	// goodbyeTimeout is how long the last commit of a claim may take.
+	goodbyeTimeout = 5 * time.Second
 )
 
 // keySeed makes lane keys: they mean nothing outside of the process.
 var keySeed = maphash.MakeSeed()
 
-// claim is a partition while it is this member's. read runs in one goroutine; handle in the workers'.
+// claim is a partition while it is this member's. read runs in one goroutine, handle in the workers', and snapshots are
+// taken by the one that commits.
 type claim struct {
 	session   *session
 	current   sarama.ConsumerGroupSession
 	partition sarama.ConsumerGroupClaim
 	log       *slog.Logger
 
-	ctx      context.Context
-	cancel   context.CancelFunc
-	lanes    *lanes.Lanes[*delivery]
-	frontier *frontier.Frontier
-	order    function.Order
-	loose    uint64
-	items    []lanes.Item[*delivery]
+	ctx    context.Context
+	cancel context.CancelFunc
+	lanes  *lanes.Lanes[*delivery]
+	order  function.Order
+	loose  uint64
+	items  []lanes.Item[*delivery]
+	// waiting are records that must not start before it is committed that they may.
+	waiting []*sarama.ConsumerMessage
 
 	// records and bytes are what is unfinished.
 	records, bytes atomic.Int64
-	paused         atomic.Bool
-	// roomy gets a token when a paused partition has room again.
-	roomy chan struct{}
+	// blocked counts the records that wait for an open circuit.
+	blocked atomic.Int64
+	paused  atomic.Bool
+	// roomy gets a token when a paused partition has room again, granted when a reservation was committed.
+	roomy, granted chan struct{}
+	// failures counts failed attempts, recorded those of which a commit tells.
+	failures, recorded atomic.Uint64
+
+	mu       sync.Mutex
+	frontier *frontier.Frontier
+	progress progress
+	// goodbye is closed when the last commit is through, or will never be.
+	goodbye chan struct{}
 }
 
 func newClaim(s *session, current sarama.ConsumerGroupSession, partition sarama.ConsumerGroupClaim) *claim {
@@ -57,6 +74,8 @@ func newClaim(s *session, current sarama.ConsumerGroupSession, partition sarama.
 		log:       s.log.With("topic", partition.Topic(), "partition", partition.Partition()),
 		order:     s.pipeline.Order(partition.Topic()),
 		roomy:     make(chan struct{}, 1),
+		granted:   make(chan struct{}, 1),
+		goodbye:   make(chan struct{}),
 	}
 	// Handlers outlive the session by the drain budget, so their context does not hang on the session's.
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(current.Context()))
@@ -67,22 +86,26 @@ func newClaim(s *session, current sarama.ConsumerGroupSession, partition sarama.
 // read hands records to the lanes until the partition is taken away, which closes its messages, or the session ends,
 // which closes them only when the fetch under way has been answered.
 func (c *claim) read() error {
-	tick := time.NewTicker(markInterval)
+	tick := time.NewTicker(reportInterval)
 	defer tick.Stop()
 	for {
+		var err error
 		select {
 		case m, ok := <-c.partition.Messages():
 			if !ok {
 				return nil
 			}
-			if err := c.admit(m); err != nil {
-				return err
-			}
+			err = c.admit(m)
+		case <-c.granted:
+			err = c.admitWaiting()
 		case <-tick.C:
-			c.mark()
+			c.report()
 		case <-c.roomy:
 		case <-c.current.Context().Done():
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		c.throttle()
 	}
@@ -90,27 +113,37 @@ func (c *claim) read() error {
 
 // admit takes m and whatever else is there, up to a batch, and queues it in the lanes.
 func (c *claim) admit(m *sarama.ConsumerMessage) error {
-	c.items = c.items[:0]
-	defer func() { clear(c.items) }()
-	var bytes int64
-	for more := true; more; {
-		d, err := c.start(m)
-		if err != nil {
+	c.mu.Lock()
+	taken := 0
+	for more := true; more; taken++ {
+		if err := c.start(m); err != nil {
+			c.mu.Unlock()
 			return err
 		}
-		bytes += d.size
-		c.items = append(c.items, lanes.Item[*delivery]{Key: c.lane(m.Key), Value: d})
-		m, more = c.next()
+		m, more = c.next(taken)
 	}
-	c.records.Add(int64(len(c.items)))
-	c.bytes.Add(bytes)
-	c.lanes.Submit(c.items)
+	c.submit()
 	return nil
 }
 
-// next returns the next message of a batch, if there is one at hand.
-func (c *claim) next() (*sarama.ConsumerMessage, bool) {
-	if len(c.items) == batchSize {
+// admitWaiting queues the records that waited for their reservation.
+func (c *claim) admitWaiting() error {
+	waiting := c.waiting
+	c.waiting = nil
+	c.mu.Lock()
+	for _, m := range waiting {
+		if err := c.start(m); err != nil {
+			c.mu.Unlock()
+			return err
+		}
+	}
+	c.submit()
+	return nil
+}
+
+// next returns the next message of a batch of which some are taken, if there is one at hand.
+func (c *claim) next(taken int) (*sarama.ConsumerMessage, bool) {
+	if taken == batchSize {
 		return nil, false
 	}
 	select {
@@ -121,17 +154,42 @@ func (c *claim) next() (*sarama.ConsumerMessage, bool) {
 	}
 }
 
-// start makes the delivery of m and its place in the frontier.
-func (c *claim) start(m *sarama.ConsumerMessage) (*delivery, error) {
+// start gives m its place in the frontier and in the next batch for the lanes; or has it wait, where the reservation does
+// not reach so far. The mutex is held.
+func (c *claim) start(m *sarama.ConsumerMessage) error {
 	if c.frontier == nil {
 		c.frontier = frontier.New(m.Offset)
 	}
+	if len(c.waiting) > 0 || !c.progress.allows(m.Offset) {
+		c.progress.want(m.Offset)
+		c.waiting = append(c.waiting, m)
+		return nil
+	}
 	mark, err := c.frontier.Start(m.Offset)
 	if err != nil {
-		return nil, fmt.Errorf("%s/%d: %w: the partition's log was replaced; reading starts again from the committed offset",
+		return fmt.Errorf("%s/%d: %w: the partition's log was replaced; reading starts again from the committed offset",
 			m.Topic, m.Partition, err)
 	}
-	return newDelivery(m, mark), nil
+	if mark.Finished() {
+		return nil
+	}
+	d := newDelivery(m, mark)
+	c.records.Add(1)
+	c.bytes.Add(d.size)
+	c.items = append(c.items, lanes.Item[*delivery]{Key: c.lane(m.Key), Value: d})
+	return nil
+}
+
+// submit hands the batch to the lanes, and asks for a commit where the reservation runs short. It releases the mutex.
+func (c *claim) submit() {
+	short := c.progress.short()
+	c.mu.Unlock()
+	if short {
+		c.session.commits.wake()
+	}
+	c.lanes.Submit(c.items)
+	clear(c.items)
+	c.items = c.items[:0]
 }
 
 // lane returns the lane of a record. Records without a key share one, as do all where the partition's order is asked for.
@@ -147,37 +205,20 @@ func (c *claim) lane(key []byte) uint64 {
 	}
 }
 
-// handle runs one attempt, in a worker.
-func (c *claim) handle(d *delivery) lanes.Result {
-	again, finished := c.session.pipeline.Handle(c.ctx, d.open())
-	if !finished {
-		d.park()
-		return lanes.Again(again)
-	}
-	d.release()
-	d.mark.Finish()
-	c.bytes.Add(-d.size)
-	if left := c.records.Add(-1); c.paused.Load() && left <= int64(c.session.config.WindowRecords/2) {
-		select {
-		case c.roomy <- struct{}{}:
-		default:
-		}
-	}
-	return lanes.Finished()
-}
-
-// throttle pauses the partition when the window is full, and resumes it when half of it is free. Records that were
-// fetched before a pause still come: the lanes hold them, at most one fetch response.
+// throttle pauses the partition when the window is full or a circuit is open, and resumes it when half of the window is
+// free and none is. Records that were fetched before a pause still come: the lanes hold them, at most one fetch response.
 func (c *claim) throttle() {
 	config := &c.session.config
-	records, bytes := c.records.Load(), c.bytes.Load()
+	records, bytes := c.records.Load()+int64(len(c.waiting)), c.bytes.Load()
 	if c.paused.Load() {
-		if records <= int64(config.WindowRecords/2) && bytes <= config.WindowBytes/2 && c.span() < spanLimit {
+		if records <= int64(config.WindowRecords/2) && bytes <= config.WindowBytes/2 && c.span() < spanLimit &&
+			len(c.waiting) < waitingLimit && c.blocked.Load() == 0 {
 			c.resume()
 		}
 		return
 	}
-	if records >= int64(config.WindowRecords) || bytes >= config.WindowBytes || c.span() >= spanLimit {
+	if records >= int64(config.WindowRecords) || bytes >= config.WindowBytes || c.span() >= spanLimit ||
+		len(c.waiting) >= waitingLimit || c.blocked.Load() > 0 {
 		c.paused.Store(true)
 		c.session.group.Pause(c.itself())
 	}
@@ -193,28 +234,32 @@ func (c *claim) itself() map[string][]int32 {
 	return map[string][]int32{c.partition.Topic(): {c.partition.Partition()}}
 }
 
+// span is how many records lie between the frontier and the newest.
 func (c *claim) span() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.frontier == nil {
 		return 0
 	}
 	return c.frontier.Len()
 }
 
-// mark moves the offset that will be committed up to the frontier.
-func (c *claim) mark() {
-	if c.frontier == nil {
+// report moves the frontier and tells how far it lies behind the partition's end.
+func (c *claim) report() {
+	c.mu.Lock()
+	f := c.frontier
+	if f == nil {
+		c.mu.Unlock()
 		return
 	}
-	next, moved := c.frontier.Advance()
-	if moved {
-		c.current.MarkOffset(c.partition.Topic(), c.partition.Partition(), next, "")
-	}
+	next, _ := f.Advance()
+	c.mu.Unlock()
 	lag := max(c.partition.HighWaterMarkOffset()-next, 0)
 	c.session.monitor.Lag(c.session.pipeline.Group(), c.partition.Topic(), c.partition.Partition(), lag)
 }
 
-// drain ends the intake, gives running handlers their time, and marks what is finished. A handler that is still running
-// then is left behind: its record belongs to the next owner.
+// drain ends the intake, gives running handlers their time, and commits what is finished. A handler that is still running
+// then is left behind: its record belongs to the next owner, who learns that it may have been called once more.
 func (c *claim) drain() {
 	c.lanes.Close()
 	c.log.Info("letting the partition go", "unfinished", c.records.Load())
@@ -226,8 +271,27 @@ func (c *claim) drain() {
 		c.log.Warn("handlers were still running when their time was over: their records will be handled again",
 			"drain_timeout", c.session.config.DrainTimeout)
 	}
-	c.mark()
+	c.leave(err == nil)
 	if c.paused.Load() {
 		c.resume()
+	}
+}
+
+// leave has the last commit made.
+func (c *claim) leave(clean bool) {
+	defer c.session.commits.remove(c)
+	c.mu.Lock()
+	c.progress.leave(clean)
+	nothing := c.frontier == nil
+	c.mu.Unlock()
+	if nothing {
+		return
+	}
+	c.session.commits.wake()
+	select {
+	case <-c.goodbye:
+	case <-time.After(goodbyeTimeout):
+		c.log.Warn("the last commit of the partition was not acknowledged: records that it tells of may be handled again",
+			"timeout", goodbyeTimeout)
 	}
 }

@@ -19,6 +19,8 @@ type Config struct {
 	SessionTimeout time.Duration `env:"KAFKA_SESSION_TIMEOUT, default=30s" min:"6s" max:"30m" doc:"How long a member may be silent before the group goes on without it."`
 	Heartbeat      time.Duration `env:"KAFKA_HEARTBEAT_INTERVAL, default=3s" min:"100ms" max:"5m" doc:"How often a member says that it lives."`
 	Rebalance      time.Duration `env:"KAFKA_REBALANCE_TIMEOUT, default=60s" min:"1s" max:"30m" doc:"How long members may take to let partitions go; longer than DRAIN_TIMEOUT."`
+	Strategy       string        `env:"KAFKA_REBALANCE, default=cooperative" oneof:"cooperative|eager|migrate" doc:"How partitions change hands: cooperative lets go only of those that move, eager of all; migrate is for the first of two rolling restarts from eager to cooperative."`
+	InstanceID     string        `env:"KAFKA_INSTANCE_ID" max:"249" doc:"Name of this member that stays when it restarts within KAFKA_SESSION_TIMEOUT: then nothing rebalances. Different for each process."`
 	Start          string        `env:"KAFKA_START, default=oldest" oneof:"oldest|newest" doc:"Where a group without commits begins to read."`
 }
 
@@ -48,7 +50,29 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 	s.Consumer.Group.Session.Timeout = c.SessionTimeout
 	s.Consumer.Group.Heartbeat.Interval = c.Heartbeat
 	s.Consumer.Group.Rebalance.Timeout = c.Rebalance
-	// The strategy keeps state: each member needs its own.
-	s.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
+	s.Consumer.Group.Rebalance.GroupStrategies = c.strategies()
+	s.Consumer.Group.InstanceId = c.InstanceID
+	// What a transaction wrote and took back is not there.
+	s.Consumer.IsolationLevel = sarama.ReadCommitted
 	return s, nil
+}
+
+// strategies returns how partitions are assigned. A strategy keeps state: each member needs its own.
+func (c *Config) strategies() []sarama.BalanceStrategy {
+	switch c.Strategy {
+	case "eager":
+		return []sarama.BalanceStrategy{sarama.NewBalanceStrategyRange()}
+	case "migrate":
+		return []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky(), sarama.NewBalanceStrategyRange()}
+	default:
+		return []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
+	}
+}
+
+// instance returns the member's lasting name, as requests want it.
+func (c *Config) instance() *string {
+	if c.InstanceID == "" {
+		return nil
+	}
+	return &c.InstanceID
 }

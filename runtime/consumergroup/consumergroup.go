@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -28,6 +29,8 @@ type Monitor interface {
 	Left(group string)
 	// Lag tells how many records of a partition lie between the frontier and its end.
 	Lag(group, topic string, partition int32, records int64)
+	// Stuck tells what keeps a partition from being read, or nil when nothing does any more.
+	Stuck(group, topic string, partition int32, err error)
 	// Released tells that the partition is no longer this member's.
 	Released(group, topic string, partition int32)
 }
@@ -51,6 +54,11 @@ type member struct {
 	pool     *lanes.Pool
 	log      *slog.Logger
 	monitor  Monitor
+
+	coordinator *coordinator
+	commits     *commits
+	// exactlyOnce says that a record's events and its offset are committed together.
+	exactlyOnce bool
 }
 
 // Run takes part in the consumer group of p until ctx ends. Then it stops the intake, gives running handlers
@@ -70,26 +78,52 @@ func Run(ctx context.Context, client kafkaclient.Config, config Config, p *pipel
 	if m.monitor == nil {
 		m.monitor = nobody{}
 	}
-	settings, err := config.sarama(&client, p.Group())
+	close, err := m.open(client)
 	if err != nil {
 		return err
-	}
-	connection, err := connect(client, settings, p)
-	if err != nil {
-		return err
-	}
-	m.group, err = sarama.NewConsumerGroupFromClient(p.Group(), connection)
-	if err != nil {
-		return errors.Join(fmt.Errorf("consumer group %s: %w", p.Group(), err), connection.Close())
 	}
 	logged := m.logErrors()
-	m.consume(ctx)
-	err = errors.Join(m.group.Close(), connection.Close())
+	m.work(ctx)
+	err = close()
 	<-logged
 	if err != nil {
 		m.log.Warn("leaving the group did not go smoothly", "error", err)
 	}
 	return nil
+}
+
+// open connects the member, and returns what disconnects it.
+func (m *member) open(client kafkaclient.Config) (func() error, error) {
+	settings, err := m.config.sarama(&client, m.pipeline.Group())
+	if err != nil {
+		return nil, err
+	}
+	reading, err := connect(client, settings, m.pipeline)
+	if err != nil {
+		return nil, err
+	}
+	settings.Net.ReadTimeout = answerTimeout
+	asking, err := client.Connect(settings)
+	if err != nil {
+		return nil, errors.Join(err, reading.Close())
+	}
+	m.group, err = sarama.NewConsumerGroupFromClient(m.pipeline.Group(), reading)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("consumer group %s: %w", m.pipeline.Group(), err), reading.Close(), asking.Close())
+	}
+	m.coordinator = &coordinator{client: asking, group: m.pipeline.Group(), instance: m.config.instance()}
+	m.commits = newCommits(offsets{m.coordinator}, m.config.CommitInterval, urgentGap, 0, m.log)
+	return func() error { return errors.Join(m.group.Close(), reading.Close(), asking.Close()) }, nil
+}
+
+// work takes part in the group until ctx ends, and commits until the last claim has gone.
+func (m *member) work(ctx context.Context) {
+	committing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() { m.commits.run(committing) })
+	m.consume(ctx)
+	stop()
+	done.Wait()
 }
 
 // connect returns a client that has seen every topic of p.
@@ -140,7 +174,8 @@ func (m *member) logErrors() <-chan struct{} {
 
 type nobody struct{}
 
-func (nobody) Joined(string)                    {}
-func (nobody) Left(string)                      {}
-func (nobody) Lag(string, string, int32, int64) {}
-func (nobody) Released(string, string, int32)   {}
+func (nobody) Joined(string)                      {}
+func (nobody) Left(string)                        {}
+func (nobody) Lag(string, string, int32, int64)   {}
+func (nobody) Stuck(string, string, int32, error) {}
+func (nobody) Released(string, string, int32)     {}

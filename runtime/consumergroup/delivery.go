@@ -18,6 +18,10 @@ type delivery struct {
 	// opened is there from the first attempt to the last.
 	opened *opened
 	mark   *frontier.Mark
+	// failures is the claim's count of failed attempts as of this record's last.
+	failures uint64
+	// blocked says that the record waits for an open circuit.
+	blocked bool
 	// size is about what the record holds in memory, in bytes.
 	size int64
 }
@@ -61,6 +65,8 @@ func (d *delivery) open() *pipeline.Delivery {
 		Timestamp: m.Timestamp,
 		Message:   kafkabinding.Message{Key: m.Key, Value: m.Value, Headers: o.headers},
 	}
+	o.Attempts, o.FirstFailure = d.mark.Attempts()
+	o.LastFailure, o.Suspected = o.FirstFailure, d.mark.Suspected()
 	d.message, d.opened = nil, o
 	return &o.Delivery
 }

@@ -43,6 +43,10 @@ type bundle struct {
 	handled  []string
 	letters  []pipeline.Failure
 	writeErr error
+	stuck    map[string]error
+
+	// backoff is what the first retry waits. Default: 1 ms.
+	backoff time.Duration
 
 	// draining gets a token for each claim that has ended its intake.
 	draining chan struct{}
@@ -51,7 +55,7 @@ type bundle struct {
 func setup(t *testing.T, partitions int32, handle func(context.Context, event.Event) error) *bundle {
 	t.Helper()
 	b := &bundle{Broker: runtimetest.Kafka(t, nil), group: runtimetest.UniqueName(t), handle: handle,
-		draining: make(chan struct{}, 100)}
+		draining: make(chan struct{}, 100), stuck: map[string]error{}, backoff: time.Millisecond}
 	b.topic = b.NewTopic(t, partitions)
 	b.config = consumergroup.Config{
 		Workers: 16, WindowRecords: 1000, WindowBytes: 1 << 20, DrainTimeout: 5 * time.Second,
@@ -98,6 +102,32 @@ func (b *bundle) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// The bundle is its members' monitor.
+
+func (b *bundle) Joined(string)                    {}
+func (b *bundle) Left(string)                      {}
+func (b *bundle) Lag(string, string, int32, int64) {}
+func (b *bundle) Released(string, string, int32)   {}
+
+func (b *bundle) Stuck(_, topic string, partition int32, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stuck[fmt.Sprintf("%s/%d", topic, partition)] = err
+}
+
+func (b *bundle) stuckAt(topic string, partition int32) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.stuck[fmt.Sprintf("%s/%d", topic, partition)]
+}
+
+// buried returns the dead letters.
+func (b *bundle) buried() []pipeline.Failure {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.letters)
+}
+
 // ids returns the ids of the events that were handled, in the order in which their handlers ended.
 func (b *bundle) ids() []string {
 	b.mu.Lock()
@@ -114,7 +144,7 @@ func (b *bundle) start(t *testing.T) (stop func() error) {
 			New: func(function.Lookup) (function.Handler, error) { return nil, errors.New("not called") }},
 		Handler: function.Raw(b.run, eventType),
 	}}, b, b, &pipeline.Options{
-		Middleware: middleware.Standard(pipeline.Backoff{First: time.Millisecond, Max: 10 * time.Millisecond}),
+		Middleware: middleware.Standard(pipeline.Backoff{First: b.backoff, Max: 10 * b.backoff}),
 		Waits:      pipeline.Backoff{First: time.Millisecond, Max: 10 * time.Millisecond},
 	})
 	if err != nil {
@@ -124,7 +154,7 @@ func (b *bundle) start(t *testing.T) (stop func() error) {
 	ended := make(chan error, 1)
 	config := b.config
 	go func() {
-		ended <- consumergroup.Run(ctx, kafkaclient.Config{Brokers: b.Addrs}, config, p, &consumergroup.Options{Log: slog.New(b)})
+		ended <- consumergroup.Run(ctx, kafkaclient.Config{Brokers: b.Addrs}, config, p, &consumergroup.Options{Log: slog.New(b), Monitor: b})
 	}()
 	stop = sync.OnceValue(func() error { cancel(); return <-ended })
 	t.Cleanup(func() {

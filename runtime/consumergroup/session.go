@@ -1,9 +1,6 @@
 package consumergroup
 
 import (
-	"sync"
-	"time"
-
 	"github.com/IBM/sarama"
 )
 
@@ -12,35 +9,20 @@ import (
 type session struct {
 	*member
 
-	stop    chan struct{}
-	commits sync.WaitGroup
+	membership *membership
 }
 
-// Setup starts the goroutine that commits. A commit waits while the group rebalances: no claim may have to. It is tried on
-// each tick, for one that failed is told of at the member's errors only; where nothing new is marked nothing is sent.
+// Setup starts the heartbeats.
 func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
-	s.stop = make(chan struct{})
-	s.commits.Go(func() {
-		tick := time.NewTicker(s.config.CommitInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				joined.Commit()
-			case <-s.stop:
-				return
-			}
-		}
-	})
+	s.membership = &membership{coordinator: s.coordinator, interval: s.config.Heartbeat, timeout: s.config.SessionTimeout}
+	s.membership.join(joined)
 	s.monitor.Joined(s.pipeline.Group())
 	return nil
 }
 
 // Cleanup runs when every claim has returned.
-func (s *session) Cleanup(left sarama.ConsumerGroupSession) error {
-	close(s.stop)
-	s.commits.Wait()
-	left.Commit()
+func (s *session) Cleanup(sarama.ConsumerGroupSession) error {
+	s.membership.leave()
 	s.monitor.Left(s.pipeline.Group())
 	return nil
 }
@@ -49,9 +31,12 @@ func (s *session) Cleanup(left sarama.ConsumerGroupSession) error {
 func (s *session) ConsumeClaim(current sarama.ConsumerGroupSession, partition sarama.ConsumerGroupClaim) error {
 	c := newClaim(s, current, partition)
 	defer s.monitor.Released(s.pipeline.Group(), partition.Topic(), partition.Partition())
+	defer c.cancel()
+	if ok, err := c.takeover(); !ok {
+		return err
+	}
+	s.commits.add(c)
 	err := c.read()
 	c.drain()
-	// What is marked but not committed when the claim returns would be lost with it.
-	current.Commit()
 	return err
 }

@@ -1,28 +1,19 @@
 // Package frontier keeps, for one partition, the highest offset up to which every record is finished: the only offset
 // that may be committed. Records finish in any order; the frontier stops at the first that has not.
 //
+// What finished beyond it, and how often the unfinished were attempted, travels in the metadata of the commit: State
+// returns it, String writes it, the next owner of the partition reads it by Parse and goes on with Restore.
+//
 // It knows nothing of Kafka and imports the standard library alone.
 package frontier
 
 import (
 	"fmt"
-	"sync/atomic"
+	"iter"
 )
 
 // chunkSize is how many marks are allocated at once.
 const chunkSize = 256
-
-// Mark is the place of one started record. Finish may be called from any goroutine, once or more.
-type Mark struct {
-	offset   int64
-	finished atomic.Bool
-}
-
-// Finish says that nothing remains to be done for the record.
-func (m *Mark) Finish() { m.finished.Store(true) }
-
-// Offset returns the record's offset.
-func (m *Mark) Offset() int64 { return m.offset }
 
 // Frontier is the frontier of one partition. Its methods belong to one goroutine; only the marks it hands out are shared.
 //
@@ -34,6 +25,7 @@ type Frontier struct {
 	length      int
 	next        int64
 	last        int64
+	restored    restored
 }
 
 type chunk struct {
@@ -42,13 +34,11 @@ type chunk struct {
 }
 
 // New returns a frontier that stands at next, the offset of the first record to come or any offset below it.
-func New(next int64) *Frontier {
-	c := &chunk{}
-	return &Frontier{head: c, tail: c, next: next, last: next - 1}
-}
+func New(next int64) *Frontier { return Restore(State{Next: next}) }
 
-// Start adds the record at offset and returns its mark. Offsets must ascend: one that does not is an error, because
-// everything from there on would be counted twice or not at all.
+// Start adds the record at offset and returns its mark. The mark is finished already where a former owner finished the
+// record: then the caller has nothing to do for it. Offsets must ascend: one that does not is an error, because everything
+// from there on would be counted twice or not at all.
 func (f *Frontier) Start(offset int64) (*Mark, error) {
 	if offset <= f.last {
 		return nil, fmt.Errorf("offset %d came after offset %d", offset, f.last)
@@ -59,6 +49,9 @@ func (f *Frontier) Start(offset int64) (*Mark, error) {
 	}
 	m := &f.tail.marks[f.free]
 	m.offset = offset
+	if !f.restored.empty() {
+		m.packed.Store(f.restored.take(offset))
+	}
 	f.free++
 	f.length++
 	f.last = offset
@@ -73,7 +66,7 @@ func (f *Frontier) Advance() (next int64, moved bool) {
 			f.head, f.first = f.head.next, 0
 		}
 		m := &f.head.marks[f.first]
-		if !m.finished.Load() {
+		if !m.Finished() {
 			break
 		}
 		f.next, moved = m.offset+1, true
@@ -88,3 +81,19 @@ func (f *Frontier) Next() int64 { return f.next }
 
 // Len returns how many records lie between the frontier and the newest, finished or not.
 func (f *Frontier) Len() int { return f.length }
+
+// marks returns the marks between the frontier and the newest record, in the order of their offsets.
+func (f *Frontier) marks() iter.Seq[*Mark] {
+	return func(yield func(*Mark) bool) {
+		c, i := f.head, f.first
+		for range f.length {
+			if i == chunkSize {
+				c, i = c.next, 0
+			}
+			if !yield(&c.marks[i]) {
+				return
+			}
+			i++
+		}
+	}
+}

@@ -12,23 +12,36 @@ import (
 // Retry bounds a record's attempts, the first included. A failure before the last becomes a function.RetryAfterError
 // that says when to try again, unless the handler said so itself; the last becomes permanent, with the class
 // function.ClassExhausted. The waiting is done by the lane, which parks the key and holds no worker.
+//
+// Calls that nobody could tell of, Delivery.Suspected, count as attempts. A record is called once nevertheless, unless an
+// attempt is known to have failed: where processes crash, records that had no part in it do not end as dead letters.
 func Retry(attempts int, backoff pipeline.Backoff) pipeline.Middleware {
 	return func(next pipeline.Handler) pipeline.Handler {
 		return func(ctx context.Context, d *pipeline.Delivery) error {
+			if d.Attempts > 1 && d.Attempts+d.Suspected > attempts {
+				d.Attempts--
+				return exhausted(d, attempts, errInterrupted)
+			}
 			err := next(ctx, d)
 			if function.VerdictOf(err) != function.Retry {
 				return err
 			}
-			if d.Attempts >= attempts {
-				return &function.PermanentError{
-					Class: function.ClassExhausted,
-					Err:   fmt.Errorf("attempt %d of %d: %w", d.Attempts, attempts, err),
-				}
+			if d.Attempts+d.Suspected >= attempts {
+				return exhausted(d, attempts, err)
 			}
 			if _, asked := errors.AsType[*function.RetryAfterError](err); asked {
 				return err
 			}
 			return function.RetryAfter(backoff.Delay(d.Attempts), err)
 		}
+	}
+}
+
+var errInterrupted = errors.New("the process ended during the last attempt")
+
+func exhausted(d *pipeline.Delivery, attempts int, err error) error {
+	return &function.PermanentError{
+		Class: function.ClassExhausted,
+		Err:   fmt.Errorf("attempt %d of %d: %w", min(d.Attempts+d.Suspected, attempts), attempts, err),
 	}
 }

@@ -24,6 +24,9 @@ type Delivery struct {
 	// Attempts counts the calls of the handler, the one that runs included. An attempt that found a dependency
 	// unavailable is not counted.
 	Attempts int
+	// Suspected is how many calls more there may have been: each is one that an owner of the partition could not tell of,
+	// because it ended without a goodbye.
+	Suspected int
 	// FirstFailure and LastFailure are the times of failed attempts, zero before the first.
 	FirstFailure, LastFailure time.Time
 
@@ -32,6 +35,7 @@ type Delivery struct {
 	// letter is the failure whose dead letter could not be written yet.
 	letter   *Failure
 	detached bool
+	blocked  bool
 	// outcome is reused by each attempt, for it escapes to the observers.
 	outcome Outcome
 }
@@ -43,6 +47,9 @@ func (d *Delivery) Park() {
 		d.detached = true
 	}
 }
+
+// Blocked tells whether the last attempt found a circuit open.
+func (d *Delivery) Blocked() bool { return d.blocked }
 
 // Handler runs one attempt: the function's handler, and the publishing of what it returned.
 type Handler func(ctx context.Context, d *Delivery) error

@@ -157,9 +157,12 @@ func (p *Pipeline) Handle(ctx context.Context, d *Delivery) (again time.Duration
 		o.Event, _ = decode(&d.Record)
 		return p.bury(ctx, d, o)
 	}
-	d.Started = p.now()
+	if d.Started.IsZero() {
+		d.Started = p.now()
+	}
 	err := p.attempt(ctx, d, o)
 	o.Took = p.now().Sub(d.Started)
+	d.Started = time.Time{}
 	if err != nil && ctx.Err() != nil {
 		return 0, false
 	}
@@ -190,6 +193,7 @@ func (p *Pipeline) attempt(ctx context.Context, d *Delivery, o *Outcome) error {
 // judge turns the attempt's error into what becomes of the record.
 func (p *Pipeline) judge(ctx context.Context, d *Delivery, o *Outcome, err error) (time.Duration, bool) {
 	o.Err, o.Verdict = err, function.VerdictOf(err)
+	d.blocked = false
 	if o.Function == "" && err == nil {
 		o.Verdict = function.Dropped
 	}
@@ -223,7 +227,12 @@ func (p *Pipeline) retryAfter(err error) time.Duration {
 
 // waitAfter is the wait that a WaitError asked for, or a back-off of its own.
 func (p *Pipeline) waitAfter(d *Delivery, err error) time.Duration {
-	if wait, ok := errors.AsType[*function.WaitError](err); ok && wait.After > 0 {
+	wait, ok := errors.AsType[*function.WaitError](err)
+	if !ok {
+		return p.waits.Delay(d.waits)
+	}
+	d.blocked = wait.Circuit != ""
+	if wait.After > 0 {
 		return wait.After
 	}
 	return p.waits.Delay(d.waits)

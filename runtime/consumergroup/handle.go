@@ -1,0 +1,75 @@
+package consumergroup
+
+import (
+	"time"
+
+	"github.com/millrace/millrace/runtime/lanes"
+)
+
+const (
+	// unrecorded is how long a record waits for the commit that tells of its failed attempt.
+	unrecorded = 20 * time.Millisecond
+	// uncertain is how long a record waits where it is not known whether the member still owns its partition.
+	uncertain = 200 * time.Millisecond
+)
+
+// handle runs one attempt, in a worker.
+func (c *claim) handle(d *delivery) lanes.Result {
+	now := time.Now()
+	switch {
+	case d.failures > c.recorded.Load():
+		// The commit that tells of the last attempt comes first: otherwise a crash could make the attempts endless.
+		c.session.commits.wake()
+		return lanes.Again(unrecorded)
+	case !c.session.membership.holds(now):
+		return lanes.Again(uncertain)
+	}
+	o := d.open()
+	o.Started = now
+	again, finished := c.session.pipeline.Handle(c.ctx, o)
+	c.block(d, !finished && o.Blocked())
+	if finished {
+		c.finish(d)
+		return lanes.Finished()
+	}
+	if attempts, _ := d.mark.Attempts(); o.Attempts > attempts {
+		d.mark.Fail(o.Attempts, o.FirstFailure)
+		d.failures = c.failures.Add(1)
+		c.session.commits.wake()
+	}
+	d.park()
+	return lanes.Again(again)
+}
+
+// finish commits the record: with its events where there are transactions, otherwise with the next offsets.
+func (c *claim) finish(d *delivery) {
+	if c.session.exactlyOnce {
+		c.session.commits.finish(handled{c, d})
+		return
+	}
+	d.mark.Finish()
+	c.settle(d)
+}
+
+// settle gives back the room that the record took.
+func (c *claim) settle(d *delivery) {
+	d.release()
+	c.bytes.Add(-d.size)
+	if left := c.records.Add(-1); c.paused.Load() && left <= int64(c.session.config.WindowRecords/2) {
+		signal(c.roomy)
+	}
+}
+
+// block notes whether d waits for an open circuit. While a record does, the partition is paused.
+func (c *claim) block(d *delivery, blocked bool) {
+	if blocked == d.blocked {
+		return
+	}
+	d.blocked = blocked
+	if !blocked {
+		c.blocked.Add(-1)
+	} else if c.blocked.Add(1) > 1 {
+		return
+	}
+	signal(c.roomy)
+}

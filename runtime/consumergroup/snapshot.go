@@ -1,0 +1,67 @@
+package consumergroup
+
+// snapshot is what a commit tells of a claim.
+type snapshot struct {
+	position
+
+	claim *claim
+	// reserved and failures take effect when the commit is written.
+	reserved int64
+	failures uint64
+	last     bool
+}
+
+// snapshot returns what is to be committed, and whether it differs from what was committed last.
+func (c *claim) snapshot() (snapshot, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frontier == nil {
+		return snapshot{}, false
+	}
+	s := snapshot{claim: c, failures: c.failures.Load(), last: c.progress.leaving}
+	c.frontier.Advance()
+	state := c.frontier.State()
+	c.progress.complete(&state)
+	s.reserved = state.Reserved
+	s.position = position{
+		topic: c.partition.Topic(), partition: c.partition.Partition(), next: state.Next, metadata: state.String(),
+	}
+	return s, s.last || s.position != c.progress.committed
+}
+
+// written takes note of a snapshot that was committed.
+func (c *claim) written(s *snapshot) {
+	c.mu.Lock()
+	c.progress.committed, c.progress.reserved = s.position, s.reserved
+	c.mu.Unlock()
+	c.recorded.Store(s.failures)
+	signal(c.granted)
+	if s.last {
+		c.sayGoodbye()
+	}
+}
+
+// refused takes note of a snapshot that was not committed. A claim that is on its way out does not try again where the
+// group went on without it.
+func (c *claim) refused(s *snapshot, err error) {
+	if s.last && moved(err) {
+		c.sayGoodbye()
+	}
+}
+
+// sayGoodbye is called by the goroutine that commits.
+func (c *claim) sayGoodbye() {
+	select {
+	case <-c.goodbye:
+	default:
+		close(c.goodbye)
+	}
+}
+
+// signal leaves a token in a channel that has room for one.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
