@@ -23,6 +23,33 @@ func returning(err error) pipeline.Handler {
 	return func(context.Context, *pipeline.Delivery) error { return err }
 }
 
+func TestACallThatNobodyCouldTellOfCountsAsAnAttempt(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name               string
+		attempt, suspected int
+		called             bool
+		verdict            function.Verdict
+	}{
+		{"nothing is known to have failed", 1, 9, true, function.DeadLetter},
+		{"some are left", 2, 2, true, function.Retry},
+		{"this is the last", 2, 3, true, function.DeadLetter},
+		{"the last was interrupted", 2, 4, false, function.DeadLetter},
+		{"the last failed, and its dead letter was not written", 6, 0, false, function.DeadLetter},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			called := false
+			handler := func(context.Context, *pipeline.Delivery) error { called = true; return errBoom }
+			err := middleware.Retry(5, pipeline.Backoff{First: time.Second, Max: time.Second})(handler)(
+				t.Context(), &pipeline.Delivery{Attempts: tc.attempt, Suspected: tc.suspected})
+			if called != tc.called || function.VerdictOf(err) != tc.verdict {
+				t.Errorf("called %t with verdict %s (%v), want %t and %s", called, function.VerdictOf(err), err, tc.called, tc.verdict)
+			}
+		})
+	}
+}
+
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	backoff := pipeline.Backoff{First: time.Second, Max: 3 * time.Second}
@@ -39,11 +66,10 @@ func TestRetry(t *testing.T) {
 		{name: "second failure", err: errBoom, attempt: 2, verdict: function.Retry, from: time.Second, to: 2 * time.Second},
 		{name: "never above the limit", err: errBoom, attempt: 4, verdict: function.Retry, from: 3 * time.Second / 2, to: 3 * time.Second},
 		{name: "last failure", err: errBoom, attempt: 5, verdict: function.DeadLetter, class: function.ClassExhausted},
-		{name: "beyond the last", err: errBoom, attempt: 9, verdict: function.DeadLetter, class: function.ClassExhausted},
 		{name: "the handler's own time", err: function.RetryAfter(time.Hour, errBoom), attempt: 1, verdict: function.Retry, from: time.Hour, to: time.Hour},
 		{name: "the handler's own time, last", err: function.RetryAfter(time.Hour, errBoom), attempt: 5, verdict: function.DeadLetter, class: function.ClassExhausted},
 		{name: "permanent", err: function.Permanent(errBoom), attempt: 1, verdict: function.DeadLetter, class: "permanent"},
-		{name: "unavailable, after the last", err: function.Unavailable("db", errBoom), attempt: 9, verdict: function.Broken},
+		{name: "unavailable, after the last", err: function.Unavailable("db", errBoom), attempt: 5, verdict: function.Broken},
 		{name: "drop", err: function.Drop("why not"), attempt: 1, verdict: function.Dropped},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func Retry(attempts int, backoff pipeline.Backoff) pipeline.Middleware {
 	}
 }
 
-var errInterrupted = errors.New("the process ended during the last attempt")
+var errInterrupted = errors.New("the process ended during or after the last attempt")
 
 func exhausted(d *pipeline.Delivery, attempts int, err error) error {
 	return &function.PermanentError{
