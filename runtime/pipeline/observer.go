@@ -19,12 +19,13 @@ type Outcome struct {
 	// Emitted are the events that were published.
 	Emitted []event.Event
 	Verdict function.Verdict
-	// Attempt counts from 1; 0 where no handler was called.
+	// Attempt counts from 1; 0 where no handler was called: the record is poison, no function takes it, or a circuit is open.
 	Attempt int
 	Err     error
 	// After is when the next attempt is due, for Retry and Broken.
 	After time.Duration
-	// Took is the time from the start of the attempt to its outcome, the publishing of events included.
+	// Took is the time from the start of the attempt to its outcome, the publishing of events included; 0 where a circuit is
+	// open.
 	Took time.Duration
 }
 
