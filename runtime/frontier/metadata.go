@@ -89,11 +89,17 @@ func appendHeader(b []byte, s *State) []byte {
 
 // appendFailing appends as many of failing as fit, those with the most attempts.
 func appendFailing(b []byte, next int64, failing []Failing) []byte {
-	most := mostAttempted(failing, maxFailing)
+	most := failing
+	if len(failing) > maxFailing {
+		most = appendMostAttempted(nil, failing, maxFailing)
+	}
 	if all := appendAllFailing(b, next, most); len(all) <= bodyMax {
 		return all
 	}
-	kept := func(dropped int) []byte { return appendAllFailing(b, next, mostAttempted(most, len(most)-dropped)) }
+	fewer := make([]Failing, 0, len(most))
+	kept := func(dropped int) []byte {
+		return appendAllFailing(b, next, appendMostAttempted(fewer, most, len(most)-dropped))
+	}
 	return kept(sort.Search(len(most), func(dropped int) bool { return len(kept(dropped)) <= bodyMax }))
 }
 
@@ -121,27 +127,24 @@ func appendFirst(b []byte, first, known int64) ([]byte, int64) {
 	}
 }
 
-// mostAttempted returns the n of failing that were attempted most, of equals the first ones, in the order of failing.
-func mostAttempted(failing []Failing, n int) []Failing {
-	if len(failing) <= n {
-		return failing
-	}
+// appendMostAttempted appends to most the n of failing that were attempted most, of equals the first ones, in the order of
+// failing, which holds n at least.
+func appendMostAttempted(most, failing []Failing, n int) []Failing {
 	var with [counterMax + 1]int // by the number of attempts
-	for _, f := range failing {
-		with[count(f.Attempts)]++
+	for i := range failing {
+		with[count(failing[i].Attempts)]++
 	}
 	fewest := uint8(counterMax)
 	for ; with[fewest] < n; fewest-- {
 		n -= with[fewest]
 	}
-	var most []Failing
-	for _, f := range failing {
-		attempts := count(f.Attempts)
+	for i := range failing {
+		attempts := count(failing[i].Attempts)
 		if attempts == fewest {
 			n--
 		}
 		if attempts > fewest || attempts == fewest && n >= 0 {
-			most = append(most, f)
+			most = append(most, failing[i])
 		}
 	}
 	return most
