@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/cloudevents/envelope"
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/pipeline"
 )
 
 // Format is how an event is written into a record.
@@ -32,9 +33,14 @@ const (
 	DefaultMaxEventBytes = 1 << 20
 	// DefaultMaxRawBytes is what the dead letter topic of infra/topics.yaml takes.
 	DefaultMaxRawBytes = 2 << 20
+	// DefaultTransactionTimeout is longer than the restart of a broker takes.
+	DefaultTransactionTimeout = 30 * time.Second
 )
 
-// Options are the settings of a Sink. The zero value and nil are the defaults.
+// minTransactionTimeout leaves room for a leader's election within a transaction.
+const minTransactionTimeout = 3 * time.Second
+
+// Options are the settings of a Sink and of a Transactor. The zero value and nil are the defaults.
 type Options struct {
 	// Format of events. Default: Binary.
 	Format Format
@@ -49,6 +55,10 @@ type Options struct {
 	// MaxRawBytes bounds a record of Produce in the same way: a dead letter is larger than the record that it keeps. At
 	// least MaxEventBytes. Default: 2 MiB.
 	MaxRawBytes int
+	// TransactionTimeout is after how long the coordinator aborts a transaction whose program is gone; until then readers
+	// with read_committed wait for it. A Transactor gives a transaction up after two thirds of it. At least 3 s; brokers
+	// allow 15 minutes. Default: 30 s.
+	TransactionTimeout time.Duration
 }
 
 // complete returns o with its defaults filled in, or what is wrong with it.
@@ -61,6 +71,7 @@ func (o *Options) complete() (Options, error) {
 	c.Compression = cmp.Or(c.Compression, "none")
 	c.MaxEventBytes = cmp.Or(c.MaxEventBytes, DefaultMaxEventBytes)
 	c.MaxRawBytes = cmp.Or(c.MaxRawBytes, max(DefaultMaxRawBytes, c.MaxEventBytes))
+	c.TransactionTimeout = cmp.Or(c.TransactionTimeout, DefaultTransactionTimeout)
 	return c, c.validate()
 }
 
@@ -80,6 +91,9 @@ func (o *Options) validate() error {
 	}
 	if limit := int(sarama.MaxRequestSize); o.MaxRawBytes < o.MaxEventBytes || o.MaxRawBytes >= limit {
 		problem("MaxRawBytes is %d, must be %d (MaxEventBytes) to %d", o.MaxRawBytes, o.MaxEventBytes, limit-1)
+	}
+	if o.TransactionTimeout < minTransactionTimeout {
+		problem("TransactionTimeout is %s, must be at least %s", o.TransactionTimeout, minTransactionTimeout)
 	}
 	return errors.Join(problems...)
 }
@@ -121,7 +135,7 @@ func (o *Options) configureBulk(conf *sarama.Config) error {
 	p.RequiredAcks = sarama.WaitForAll
 	p.Idempotent = true
 	p.Timeout = replicaTimeout
-	p.Partitioner = sarama.NewMurmur2Partitioner
+	p.Partitioner = newPartitioner
 	p.Return.Successes = true
 	p.Return.Errors = true
 	p.Retry.Max = retries
@@ -138,6 +152,16 @@ func (o *Options) configureSingle(conf *sarama.Config) error {
 	conf.Producer.MaxMessageBytes = o.MaxRawBytes
 	conf.Producer.Flush.MaxMessages = 1
 	return err
+}
+
+// message returns the record of an event, or why it cannot be encoded.
+func (o *Options) message(out *pipeline.Output) (kafkabinding.Message, error) {
+	m, err := o.Format.encoder()(out.Event)
+	if err != nil {
+		return m, invalid(subject(out.Topic, out.Event.ID()), err)
+	}
+	m.Key, _ = kafkabinding.PartitionKey(out.Event)
+	return m, nil
 }
 
 // encoder returns how events are written in the format f, nil where there is no such format.
@@ -157,3 +181,7 @@ func (f Format) encoder() func(event.Event) (kafkabinding.Message, error) {
 	}
 	return nil
 }
+
+// newPartitioner returns what chooses the partitions of topic: those of Java's clients for keys, random ones for records
+// without a key.
+func newPartitioner(topic string) sarama.Partitioner { return sarama.NewMurmur2Partitioner(topic) }

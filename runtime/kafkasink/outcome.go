@@ -37,8 +37,8 @@ func invalid(subject string, err error) error {
 }
 
 // tooLarge is the error of a record that no batch has room for.
-func tooLarge(d *delivery, limit int) error {
-	return invalid(d.subject(), fmt.Errorf("the record has %d bytes, more than the sink's limit of %d", d.size, limit))
+func tooLarge(subject string, size, limit int) error {
+	return invalid(subject, fmt.Errorf("the record has %d bytes, more than the sink's limit of %d", size, limit))
 }
 
 // refusals are the broker's answers that are about the record.

@@ -74,7 +74,7 @@ func (p *Publisher) complete(e event.Event) event.Event {
 func (p *Publisher) bury(ctx context.Context, out pipeline.Output, cause error, first time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadLetterTimeout)
 	defer cancel()
-	m, err := p.sink.encode(out.Event)
+	m, err := p.sink.options.Format.encoder()(out.Event)
 	if err != nil {
 		// What cannot be written as an event is kept as the data that it holds.
 		m = kafkabinding.Message{Value: out.Event.Data()}

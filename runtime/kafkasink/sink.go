@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/function"
@@ -40,7 +39,6 @@ var ErrClosed = errors.New("kafkasink: the sink is closed")
 // was given up because its context ended, for the record may still be on its way, and may still be published.
 type Sink struct {
 	brokers  []string
-	encode   func(event.Event) (kafkabinding.Message, error)
 	options  Options
 	bulk     *producer
 	single   lazyProducer
@@ -56,7 +54,7 @@ func Open(c kafkaclient.Config, clientID string, o *Options) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{brokers: c.Brokers, encode: options.Format.encoder(), options: options}
+	s := &Sink{brokers: c.Brokers, options: options}
 	s.bulk, err = open(c, clientID, options.configureBulk, s.settle)
 	if err != nil {
 		return nil, err
@@ -130,7 +128,7 @@ func (s *Sink) Produce(ctx context.Context, topic string, m kafkabinding.Message
 // produce publishes a record of at most limit bytes.
 func (s *Sink) produce(ctx context.Context, d *delivery, limit int) error {
 	if d.size > limit {
-		return tooLarge(d, limit)
+		return tooLarge(d.subject(), d.size, limit)
 	}
 	b := newBatch(1)
 	d.to = b
@@ -148,15 +146,14 @@ func (s *Sink) Connected() bool { return s.health.connected() }
 
 // prepare encodes an event.
 func (s *Sink) prepare(out *pipeline.Output, to receiver, index int) (*delivery, error) {
-	m, err := s.encode(out.Event)
+	m, err := s.options.message(out)
 	if err != nil {
-		return nil, invalid(subject(out.Topic, out.Event.ID()), err)
+		return nil, err
 	}
-	m.Key, _ = kafkabinding.PartitionKey(out.Event)
 	d := newDelivery(out.Topic, m, time.Time{})
 	d.event, d.to, d.index = out.Event.ID(), to, index
 	if d.size > s.options.MaxEventBytes {
-		return nil, tooLarge(d, s.options.MaxEventBytes)
+		return nil, tooLarge(d.subject(), d.size, s.options.MaxEventBytes)
 	}
 	return d, nil
 }
