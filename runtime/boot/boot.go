@@ -115,10 +115,7 @@ func newProcess(s *settings, functions []pipeline.Function, log *slog.Logger, o 
 		monitor:   newMonitor(metrics, specs, o.Started),
 		observers: append([]pipeline.Observer{metrics, telemetry.NewOutcomeLog(log)}, o.Observers...),
 	}
-	p.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, &kafkasink.Options{
-		Format:      kafkasink.Format(s.Publish.Format),
-		Compression: s.Publish.Compression,
-	})
+	p.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -151,19 +148,30 @@ func (p *process) run(ctx context.Context, functions []pipeline.Function) error 
 // member takes part in one consumer group.
 func (p *process) member(ctx context.Context, group string, functions []pipeline.Function) error {
 	standard := middleware.Standard(pipeline.Backoff{First: p.settings.Retry.First, Max: p.settings.Retry.Max})
-	line, err := pipeline.New(group, functions, p.sink, p.letters, &pipeline.Options{
+	out, err := p.outlet(group)
+	if err != nil {
+		return err
+	}
+	line, err := pipeline.New(group, functions, out.sink, out.letters, &pipeline.Options{
+		Transactional: out.stage != nil,
 		Middleware: func(spec function.Spec) []pipeline.Middleware {
 			return append([]pipeline.Middleware{p.monitor.InFlight(spec)}, standard(spec)...)
 		},
 		Observers: p.observers,
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.take(ctx, line, out.stage)
 	}
+	return errors.Join(err, out.close())
+}
+
+// take takes part in the consumer group of line.
+func (p *process) take(ctx context.Context, line *pipeline.Pipeline, stage *consumergroup.Stage) error {
 	if err := p.sink.RequireTopics(line.Outputs()...); err != nil {
-		return fmt.Errorf("consumer group %s publishes: %w", group, err)
+		return fmt.Errorf("consumer group %s publishes: %w", line.Group(), err)
 	}
-	return consumergroup.Run(ctx, p.settings.Kafka, p.settings.Group, line, &consumergroup.Options{Log: p.log, Monitor: p.monitor})
+	return consumergroup.Run(ctx, p.settings.Kafka, p.settings.Group, line,
+		&consumergroup.Options{Log: p.log, Monitor: p.monitor, Stage: stage})
 }
 
 // monitor passes what consumers report on to health and metrics.
@@ -193,6 +201,9 @@ func newMonitor(metrics *telemetry.Metrics, specs []function.Spec, started func(
 func (m *monitor) Stuck(group, topic string, partition int32, err error) {
 	m.Set(fmt.Sprintf("%s/%d, read by %s", topic, partition, group), err)
 }
+
+// Committing has readiness say that commits fail.
+func (m *monitor) Committing(group string, err error) { m.Set("commits of "+group, err) }
 
 // Joined notes that a group was joined, for the first time or again.
 func (m *monitor) Joined(group string) {

@@ -12,8 +12,10 @@ import (
 
 // letters writes dead letters, and turns readiness red while that fails.
 type letters struct {
-	writer *deadletter.Writer
-	health *telemetry.Health
+	writer  *deadletter.Writer
+	service deadletter.Service
+	options deadletter.Options
+	health  *telemetry.Health
 }
 
 func newLetters(s *settings, sink *kafkasink.Sink, health *telemetry.Health) (*letters, error) {
@@ -21,8 +23,15 @@ func newLetters(s *settings, sink *kafkasink.Sink, health *telemetry.Health) (*l
 		return nil, fmt.Errorf("DEAD_LETTER_TOPIC: %w", err)
 	}
 	service := deadletter.Service{Name: s.Telemetry.ServiceName, Version: s.Telemetry.ServiceVersion}
-	writer := deadletter.NewWriter(sink, service, &deadletter.Options{Topic: s.Publish.DeadLetters})
-	return &letters{writer: writer, health: health}, nil
+	l := &letters{service: service, options: deadletter.Options{Topic: s.Publish.DeadLetters}, health: health}
+	return l.through(sink), nil
+}
+
+// through returns letters that are written by another producer.
+func (l *letters) through(p deadletter.Producer) *letters {
+	other := *l
+	other.writer = deadletter.NewWriter(p, l.service, &l.options)
+	return &other
 }
 
 func (l *letters) Write(ctx context.Context, f pipeline.Failure) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/millrace/millrace/runtime/consumergroup"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/kafkaclient"
+	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
@@ -28,6 +29,10 @@ type publishing struct {
 type retrying struct {
 	First time.Duration `env:"RETRY_FIRST_DELAY, default=200ms" min:"1ms" max:"1h" doc:"Pause before the second attempt; it doubles from attempt to attempt."`
 	Max   time.Duration `env:"RETRY_MAX_DELAY, default=30s" min:"1ms" max:"24h" doc:"The longest pause between attempts."`
+}
+
+func (s *settings) sinkOptions() *kafkasink.Options {
+	return &kafkasink.Options{Format: kafkasink.Format(s.Publish.Format), Compression: s.Publish.Compression}
 }
 
 // load reads the settings, or reports every problem of the environment at once.

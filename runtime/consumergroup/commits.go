@@ -2,7 +2,7 @@ package consumergroup
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"sync"
 	"time"
 
@@ -31,7 +31,8 @@ type commits struct {
 	gap time.Duration
 	// limit is the size of a batch.
 	limit int
-	log   *slog.Logger
+	// report is told of each failure, and of the success after one.
+	report func(failures int, err error)
 	// urgent gets a token when somebody waits for a write.
 	urgent chan struct{}
 
@@ -43,9 +44,9 @@ type commits struct {
 // retryCommit is how long the next write waits after one that failed.
 var retryCommit = pipeline.Backoff{First: 50 * time.Millisecond, Max: time.Second}
 
-func newCommits(l ledger, interval, gap time.Duration, limit int, log *slog.Logger) *commits {
+func newCommits(l ledger, interval, gap time.Duration, limit int, report func(int, error)) *commits {
 	return &commits{
-		ledger: l, interval: interval, gap: gap, limit: limit, log: log, urgent: make(chan struct{}, 1), claims: map[*claim]bool{},
+		ledger: l, interval: interval, gap: gap, limit: limit, report: report, urgent: make(chan struct{}, 1), claims: map[*claim]bool{},
 	}
 }
 
@@ -91,13 +92,18 @@ func (c *commits) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		wait := c.gap
-		if c.write(ctx) {
-			failures = 0
-		} else {
+		wait, err := c.gap, c.write(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
 			failures++
+			c.report(failures, err)
 			wait = max(wait, retryCommit.Delay(failures))
 			c.wake()
+		case failures > 0:
+			c.report(failures, nil)
+			failures = 0
 		}
 		select {
 		case <-time.After(wait):
@@ -107,27 +113,24 @@ func (c *commits) run(ctx context.Context) {
 	}
 }
 
-// write commits whatever changed, and tells whether that went well.
-func (c *commits) write(ctx context.Context) bool {
+// write commits whatever changed. It returns what kept it from that.
+func (c *commits) write(ctx context.Context) error {
 	batch, snapshots := c.collect()
-	if len(batch) == 0 && len(snapshots) == 0 {
-		return true
+	if len(snapshots) == 0 {
+		return nil
 	}
-	ok := true
+	var failed error
 	for i, err := range c.ledger.write(ctx, batch, snapshots) {
 		s := &snapshots[i]
 		if err == nil {
 			s.claim.written(s)
 			continue
 		}
-		ok = false
+		failed = fmt.Errorf("commit offset %d of %s/%d: %w", s.next, s.topic, s.partition, err)
 		s.claim.refused(s, err)
-		if ctx.Err() == nil {
-			c.log.Warn("the commit failed and is tried again", "topic", s.topic, "partition", s.partition, "offset", s.next, "error", err)
-		}
 	}
-	c.settle(batch, ok)
-	return ok
+	c.settle(batch, failed == nil)
+	return failed
 }
 
 // collect takes the next batch, and a snapshot of each claim that has something new.
@@ -135,13 +138,22 @@ func (c *commits) collect() ([]handled, []snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	batch := c.take()
+	concerned, unfinished := claimsOf(batch), claimsOf(c.batch)
 	var snapshots []snapshot
 	for claim := range c.claims {
-		if s, changed := claim.snapshot(); changed {
+		if s, changed := claim.snapshot(unfinished[claim]); changed || concerned[claim] {
 			snapshots = append(snapshots, s)
 		}
 	}
 	return batch, snapshots
+}
+
+func claimsOf(batch []handled) map[*claim]bool {
+	claims := map[*claim]bool{}
+	for _, h := range batch {
+		claims[h.claim] = true
+	}
+	return claims
 }
 
 // take takes up to limit records from the batch, without those whose partition was lost, and marks them finished: the

@@ -11,17 +11,22 @@ import (
 
 // Config is how a consumer group runs, from the environment.
 type Config struct {
-	Workers        int           `env:"WORKERS, default=256" min:"1" max:"100000" doc:"Handlers that run at once in this process, for each consumer group."`
-	WindowRecords  int           `env:"WINDOW_RECORDS, default=16384" min:"1" max:"1000000" doc:"Unfinished records of a partition beyond which fetching from it pauses."`
-	WindowBytes    int64         `env:"WINDOW_BYTES, default=16777216" min:"1" max:"4294967296" doc:"Bytes of unfinished records of a partition beyond which fetching from it pauses."`
-	DrainTimeout   time.Duration `env:"DRAIN_TIMEOUT, default=20s" min:"0s" max:"10m" doc:"How long running handlers may go on when the process stops or a partition is taken away."`
-	CommitInterval time.Duration `env:"COMMIT_INTERVAL, default=1s" min:"10ms" max:"1m" doc:"How often finished offsets are committed."`
-	SessionTimeout time.Duration `env:"KAFKA_SESSION_TIMEOUT, default=30s" min:"6s" max:"30m" doc:"How long a member may be silent before the group goes on without it."`
-	Heartbeat      time.Duration `env:"KAFKA_HEARTBEAT_INTERVAL, default=3s" min:"100ms" max:"5m" doc:"How often a member says that it lives."`
-	Rebalance      time.Duration `env:"KAFKA_REBALANCE_TIMEOUT, default=60s" min:"1s" max:"30m" doc:"How long members may take to let partitions go; longer than DRAIN_TIMEOUT."`
-	Strategy       string        `env:"KAFKA_REBALANCE, default=cooperative" oneof:"cooperative|eager|migrate" doc:"How partitions change hands: cooperative lets go only of those that move, eager of all; migrate is for the first of two rolling restarts from eager to cooperative."`
-	InstanceID     string        `env:"KAFKA_INSTANCE_ID" max:"249" doc:"Name of this member that stays when it restarts within KAFKA_SESSION_TIMEOUT: then nothing rebalances. Different for each process."`
-	Start          string        `env:"KAFKA_START, default=oldest" oneof:"oldest|newest" doc:"Where a group without commits begins to read."`
+	Workers            int           `env:"WORKERS, default=256" min:"1" max:"100000" doc:"Handlers that run at once in this process, for each consumer group."`
+	WindowRecords      int           `env:"WINDOW_RECORDS, default=16384" min:"1" max:"1000000" doc:"Unfinished records of a partition beyond which fetching from it pauses."`
+	WindowBytes        int64         `env:"WINDOW_BYTES, default=16777216" min:"1" max:"4294967296" doc:"Bytes of unfinished records of a partition beyond which fetching from it pauses."`
+	DrainTimeout       time.Duration `env:"DRAIN_TIMEOUT, default=20s" min:"0s" max:"10m" doc:"How long running handlers may go on when the process stops or a partition is taken away."`
+	CommitInterval     time.Duration `env:"COMMIT_INTERVAL, default=1s" min:"10ms" max:"1m" doc:"How often finished offsets are committed."`
+	SessionTimeout     time.Duration `env:"KAFKA_SESSION_TIMEOUT, default=30s" min:"6s" max:"30m" doc:"How long a member may be silent before the group goes on without it."`
+	Heartbeat          time.Duration `env:"KAFKA_HEARTBEAT_INTERVAL, default=3s" min:"100ms" max:"5m" doc:"How often a member says that it lives."`
+	Rebalance          time.Duration `env:"KAFKA_REBALANCE_TIMEOUT, default=60s" min:"1s" max:"30m" doc:"How long members may take to let partitions go; longer than DRAIN_TIMEOUT."`
+	Strategy           string        `env:"KAFKA_REBALANCE, default=cooperative" oneof:"cooperative|eager|migrate" doc:"How partitions change hands: cooperative lets go only of those that move, eager of all; migrate is for the first of two rolling restarts from eager to cooperative."`
+	InstanceID         string        `env:"KAFKA_INSTANCE_ID" max:"249" doc:"Name of this member that stays when it restarts within KAFKA_SESSION_TIMEOUT: then nothing rebalances. Different for each process."`
+	ExactlyOnce        bool          `env:"EXACTLY_ONCE, default=false" doc:"Commit what a function emits, dead letters and offsets in one Kafka transaction: readers with read_committed see each output once."`
+	TransactionID      string        `env:"TRANSACTION_ID" max:"200" doc:"Transactional id of this process, different for each; one that stays lets a restart end at once what a crash left open. Default: the group and KAFKA_INSTANCE_ID, or a random name."`
+	Linger             time.Duration `env:"TRANSACTION_LINGER, default=20ms" min:"0s" max:"10s" doc:"Least time between two transactions: longer makes larger batches, and later outputs."`
+	TransactionRecords int           `env:"TRANSACTION_RECORDS, default=10000" min:"1" max:"100000" doc:"Records that one transaction finishes at most."`
+	TransactionTimeout time.Duration `env:"TRANSACTION_TIMEOUT, default=15s" min:"3s" max:"15m" doc:"After how long the cluster ends the transaction of a process that is gone; until then readers wait for it."`
+	Start              string        `env:"KAFKA_START, default=oldest" oneof:"oldest|newest" doc:"Where a group without commits begins to read."`
 }
 
 // Validate reports bounds that hold between fields.

@@ -31,6 +31,8 @@ type Monitor interface {
 	Lag(group, topic string, partition int32, records int64)
 	// Stuck tells what keeps a partition from being read, or nil when nothing does any more.
 	Stuck(group, topic string, partition int32, err error)
+	// Committing tells what keeps the member from committing, or nil when it does again.
+	Committing(group string, err error)
 	// Released tells that the partition is no longer this member's.
 	Released(group, topic string, partition int32)
 }
@@ -39,6 +41,9 @@ type Monitor interface {
 type Options struct {
 	// Log takes what the operator should know. Default: slog.Default().
 	Log *slog.Logger
+	// Stage is what the pipeline publishes to where a record's events and its offset are committed in one transaction.
+	// Default: nil, the pipeline's sink returns when they are acknowledged.
+	Stage *Stage
 	// Monitor is told how the member fares. Default: nobody.
 	Monitor Monitor
 }
@@ -57,8 +62,8 @@ type member struct {
 
 	coordinator *coordinator
 	commits     *commits
-	// exactlyOnce says that a record's events and its offset are committed together.
-	exactlyOnce bool
+	// stage is nil where events are published before their record is finished.
+	stage *Stage
 }
 
 // Run takes part in the consumer group of p until ctx ends. Then it stops the intake, gives running handlers
@@ -70,7 +75,7 @@ func Run(ctx context.Context, client kafkaclient.Config, config Config, p *pipel
 	if o == nil {
 		o = &Options{}
 	}
-	m := &member{config: config, pipeline: p, pool: lanes.NewPool(config.Workers), log: o.Log, monitor: o.Monitor}
+	m := &member{config: config, pipeline: p, pool: lanes.NewPool(config.Workers), log: o.Log, monitor: o.Monitor, stage: o.Stage}
 	if m.log == nil {
 		m.log = slog.Default()
 	}
@@ -112,9 +117,35 @@ func (m *member) open(client kafkaclient.Config) (func() error, error) {
 		return nil, errors.Join(fmt.Errorf("consumer group %s: %w", m.pipeline.Group(), err), reading.Close(), asking.Close())
 	}
 	m.coordinator = &coordinator{client: asking, group: m.pipeline.Group(), instance: m.config.instance()}
-	m.commits = newCommits(offsets{m.coordinator}, m.config.CommitInterval, urgentGap, 0, m.log)
+	m.commits = m.newCommits()
 	return func() error { return errors.Join(m.group.Close(), reading.Close(), asking.Close()) }, nil
 }
+
+// newCommits returns what commits for the member: offsets, or transactions.
+func (m *member) newCommits() *commits {
+	if m.stage == nil {
+		return newCommits(offsets{m.coordinator}, m.config.CommitInterval, urgentGap, 0, m.committing)
+	}
+	ledger := &transactions{transactor: m.stage.transactor, pipeline: m.pipeline, instance: m.config.instance(), log: m.log}
+	return newCommits(ledger, m.config.CommitInterval, m.config.Linger, m.config.TransactionRecords, m.committing)
+}
+
+// committing logs the first commit that fails and the next that does not, and tells the monitor of a failure that lasts.
+func (m *member) committing(failures int, err error) {
+	switch {
+	case err != nil && failures == 1:
+		m.log.Warn("a commit failed and is tried again", "error", err)
+	case err != nil && failures == lastingFailures:
+		m.log.Error("commits fail: what is finished will be handled again if this process ends now", "error", err)
+		m.monitor.Committing(m.pipeline.Group(), err)
+	case err == nil && failures > 0:
+		m.log.Info("commits are written again", "failures", failures)
+		m.monitor.Committing(m.pipeline.Group(), nil)
+	}
+}
+
+// lastingFailures is how many commits in a row must fail before the member counts as not ready.
+const lastingFailures = 5
 
 // work takes part in the group until ctx ends, and commits until the last claim has gone.
 func (m *member) work(ctx context.Context) {
@@ -178,4 +209,5 @@ func (nobody) Joined(string)                      {}
 func (nobody) Left(string)                        {}
 func (nobody) Lag(string, string, int32, int64)   {}
 func (nobody) Stuck(string, string, int32, error) {}
+func (nobody) Committing(string, error)           {}
 func (nobody) Released(string, string, int32)     {}

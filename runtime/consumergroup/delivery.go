@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/frontier"
+	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/pipeline"
 )
 
@@ -30,6 +31,8 @@ type delivery struct {
 type opened struct {
 	pipeline.Delivery
 
+	// staged is what the last attempt wants to be committed with the record's offset.
+	staged []kafkasink.Prepared
 	// headers is the memory of the record's headers.
 	headers []kafkabinding.Header
 }

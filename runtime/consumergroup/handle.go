@@ -1,6 +1,7 @@
 package consumergroup
 
 import (
+	"context"
 	"time"
 
 	"github.com/millrace/millrace/runtime/lanes"
@@ -26,7 +27,7 @@ func (c *claim) handle(d *delivery) lanes.Result {
 	}
 	o := d.open()
 	o.Started = now
-	again, finished := c.session.pipeline.Handle(c.ctx, o)
+	again, finished := c.session.pipeline.Handle(c.staging(d), o)
 	c.block(d, !finished && o.Blocked())
 	if finished {
 		c.finish(d)
@@ -41,9 +42,18 @@ func (c *claim) handle(d *delivery) lanes.Result {
 	return lanes.Again(again)
 }
 
+// staging is the context of an attempt. Where there are transactions, it leads the events to d.
+func (c *claim) staging(d *delivery) context.Context {
+	if c.session.stage == nil {
+		return c.ctx
+	}
+	d.opened.staged = nil
+	return context.WithValue(c.ctx, staging{}, d)
+}
+
 // finish commits the record: with its events where there are transactions, otherwise with the next offsets.
 func (c *claim) finish(d *delivery) {
-	if c.session.exactlyOnce {
+	if c.session.stage != nil {
 		c.session.commits.finish(handled{c, d})
 		return
 	}

@@ -107,6 +107,7 @@ func (b *bundle) Handle(_ context.Context, r slog.Record) error {
 func (b *bundle) Joined(string)                    {}
 func (b *bundle) Left(string)                      {}
 func (b *bundle) Lag(string, string, int32, int64) {}
+func (b *bundle) Committing(string, error)         {}
 func (b *bundle) Released(string, string, int32)   {}
 
 func (b *bundle) Stuck(_, topic string, partition int32, err error) {

@@ -59,13 +59,14 @@ func (p *progress) short() bool { return p.admitted+p.reserve/2 > p.reserved }
 
 // complete adds to s what the commit says beside the frontier. It reserves about four times what was started since the
 // commit before, so that no record waits while the rate stays what it is.
-func (p *progress) complete(s *frontier.State) {
+// Only the last commit lets the partition go.
+func (p *progress) complete(s *frontier.State, last bool) {
 	if p.admitted != p.last || p.reserve == 0 {
 		p.reserve = min(max(4*(p.admitted-p.last), p.reserve/2, leastReserve), mostReserve)
 		p.last = p.admitted
 	}
 	p.suspects = slices.DeleteFunc(p.suspects, func(offset int64) bool { return offset <= s.Next })
-	s.Open = !p.leaving || !p.clean
+	s.Open = !last || !p.clean
 	s.Reserved = p.admitted + p.reserve
 	s.Suspects = p.suspects
 }

@@ -1,30 +1,34 @@
 package consumergroup
 
+import "github.com/millrace/millrace/runtime/frontier"
+
 // snapshot is what a commit tells of a claim.
 type snapshot struct {
 	position
 
 	claim *claim
+	state frontier.State
 	// reserved and failures take effect when the commit is written.
 	reserved int64
 	failures uint64
 	last     bool
 }
 
-// snapshot returns what is to be committed, and whether it differs from what was committed last.
-func (c *claim) snapshot() (snapshot, bool) {
+// snapshot returns what is to be committed, and whether it differs from what was committed last. more says that there
+// will be another one.
+func (c *claim) snapshot(more bool) (snapshot, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.frontier == nil {
 		return snapshot{}, false
 	}
-	s := snapshot{claim: c, failures: c.failures.Load(), last: c.progress.leaving}
+	s := snapshot{claim: c, failures: c.failures.Load(), last: c.progress.leaving && !more}
 	c.frontier.Advance()
-	state := c.frontier.State()
-	c.progress.complete(&state)
-	s.reserved = state.Reserved
+	s.state = c.frontier.State()
+	c.progress.complete(&s.state, s.last)
+	s.reserved = s.state.Reserved
 	s.position = position{
-		topic: c.partition.Topic(), partition: c.partition.Partition(), next: state.Next, metadata: state.String(),
+		topic: c.partition.Topic(), partition: c.partition.Partition(), next: s.state.Next, metadata: s.state.String(),
 	}
 	return s, s.last || s.position != c.progress.committed
 }

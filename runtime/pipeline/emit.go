@@ -30,8 +30,9 @@ type emitter struct {
 	sink    Sink
 	handler function.Handler
 	// once is nil where nothing is remembered.
-	once Once
-	now  func() time.Time
+	once          Once
+	transactional bool
+	now           func() time.Time
 }
 
 // handle calls the handler and publishes its events.
@@ -48,7 +49,7 @@ func (m *emitter) handle(ctx context.Context, d *Delivery) error {
 	if err != nil {
 		return err
 	}
-	if err := m.publish(ctx, d, events); err != nil || published == nil {
+	if err := m.publish(ctx, d, events); err != nil || published == nil || m.transactional {
 		return err
 	}
 	return published(ctx)

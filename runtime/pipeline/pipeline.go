@@ -43,6 +43,9 @@ type Options struct {
 	Middleware func(function.Spec) []Middleware
 	// Once returns what remembers the events that a function has handled, or nil. Default: none is remembered.
 	Once func(function.Spec) Once
+	// Transactional says that the sink acknowledges when the door commits, after Handle. Once then never learns that events
+	// were published. Default: the sink returns when they are acknowledged.
+	Transactional bool
 	// Observers are told of each outcome.
 	Observers []Observer
 	// Waits is how long a record waits for a dependency that is unavailable, and for a dead letter topic that cannot be
@@ -90,7 +93,7 @@ func (p *Pipeline) add(f Function, sink Sink, o *Options) error {
 	}
 	emit := &emitter{spec: spec, topics: topics, sink: sink, handler: f.Handler, now: p.now}
 	if o.Once != nil {
-		emit.once = o.Once(spec)
+		emit.once, emit.transactional = o.Once(spec), o.Transactional
 	}
 	s := &step{spec: spec, handle: emit.handle}
 	if o.Middleware != nil {
@@ -270,6 +273,19 @@ func (p *Pipeline) failure(d *Delivery, o *Outcome) *Failure {
 		f.Stack = panicked.Stack
 	}
 	return f
+}
+
+// Refuse makes a dead letter of a record that Handle has finished, because what it led to cannot be published after all:
+// its door publishes later. The door must not have finished the record yet.
+func (p *Pipeline) Refuse(ctx context.Context, d *Delivery, err error) error {
+	o := &d.outcome
+	o.Err = output(err)
+	p.failed(d)
+	d.letter = p.failure(d, o)
+	if _, finished := p.bury(ctx, d, o); !finished {
+		return o.Err
+	}
+	return nil
 }
 
 // bury writes the dead letter of d. Until it is acknowledged the record is not finished, and its handler is not called

@@ -1,0 +1,41 @@
+package boot
+
+import (
+	"cmp"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/runtime/consumergroup"
+	"github.com/millrace/millrace/runtime/kafkasink"
+	"github.com/millrace/millrace/runtime/pipeline"
+)
+
+// outlet is where the functions of one consumer group publish to.
+type outlet struct {
+	sink    pipeline.Sink
+	letters pipeline.DeadLetters
+	// stage is nil where the sink returns when events are acknowledged.
+	stage *consumergroup.Stage
+	close func() error
+}
+
+// outlet returns the sink that all groups share, or transactions of the group's own.
+func (p *process) outlet(group string) (*outlet, error) {
+	if !p.settings.Group.ExactlyOnce {
+		return &outlet{sink: p.sink, letters: p.letters, close: func() error { return nil }}, nil
+	}
+	options := p.settings.sinkOptions()
+	options.TransactionTimeout = p.settings.Group.TransactionTimeout
+	transactor, err := kafkasink.OpenTransactor(p.settings.Kafka, p.settings.Telemetry.ServiceName, p.settings.transactionalID(group), options)
+	if err != nil {
+		return nil, err
+	}
+	stage := consumergroup.NewStage(transactor)
+	letters := p.letters.through(stage)
+	return &outlet{sink: stage, letters: letters, stage: stage, close: transactor.Close}, nil
+}
+
+// transactionalID names the producer of a group. Ids begin with the group, so that a permission can be given for a prefix.
+func (s *settings) transactionalID(group string) string {
+	return group + "-" + cmp.Or(s.Group.TransactionID, s.Group.InstanceID, uuid.NewString())
+}
