@@ -15,20 +15,27 @@ import (
 // patience is how long an interrupted command may take to end before it is killed.
 const patience = 30 * time.Second
 
+// server is the broker as a command needs it.
+type server interface {
+	Addr() string
+	// Wait returns why the broker ended, or nil when ctx has.
+	Wait(ctx context.Context) error
+}
+
 // execute runs command with the broker's address in its environment and returns its exit code, which is not 0 when
 // there is an error. When ctx ends, or the broker, the command is interrupted.
-func execute(ctx context.Context, command []string, b *broker) (int, error) {
+func execute(ctx context.Context, command []string, kafka server) (int, error) {
 	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		if err := b.wait(running); err != nil {
+		if err := kafka.Wait(running); err != nil {
 			cancel(err)
 		}
 	}()
 
 	child := exec.CommandContext(running, command[0], command[1:]...)
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
-	child.Env = append(os.Environ(), runtimetest.AddressVariable+"="+b.address)
+	child.Env = append(os.Environ(), runtimetest.AddressVariable+"="+kafka.Addr())
 	child.Cancel = func() error { return child.Process.Signal(os.Interrupt) }
 	child.WaitDelay = patience
 	err := child.Run()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +27,7 @@ func TestExecute(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, err := execute(t.Context(), test.command, pretended(t))
+			code, err := execute(t.Context(), test.command, pretended(nil))
 			if code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
 			}
@@ -40,7 +41,7 @@ func TestExecute(t *testing.T) {
 func TestInterruptedCommandEndsInItsOwnWay(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
-	ended := loop(ctx, t, "exit 9", pretended(t))
+	ended := loop(ctx, t, "exit 9", pretended(nil))
 	interrupt()
 	if got := <-ended; got.code != 9 || got.err != nil {
 		t.Errorf("exit code %d, error %v, want 9 and none", got.code, got.err)
@@ -49,12 +50,9 @@ func TestInterruptedCommandEndsInItsOwnWay(t *testing.T) {
 
 func TestCommandIsInterruptedWhenTheBrokerEnds(t *testing.T) {
 	t.Parallel()
-	b := pretended(t)
-	if err := os.WriteFile(b.file("broker.log"), []byte("out of memory\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	ended := loop(t.Context(), t, "exit 0", b)
-	close(b.ended)
+	kafka := make(pretended)
+	ended := loop(t.Context(), t, "exit 0", kafka)
+	kafka <- errors.New("out of memory")
 	if got := <-ended; got.code != 1 || got.err == nil || !strings.Contains(got.err.Error(), "out of memory") {
 		t.Errorf("exit code %d, error %v, want 1 and the broker's log", got.code, got.err)
 	}
@@ -68,12 +66,12 @@ type end struct {
 
 // loop starts a command that runs until it is interrupted and then does what is asked for. It returns when the command
 // is running.
-func loop(ctx context.Context, t *testing.T, interrupted string, b *broker) <-chan end {
+func loop(ctx context.Context, t *testing.T, interrupted string, kafka server) <-chan end {
 	t.Helper()
 	started := filepath.Join(t.TempDir(), "started")
 	ended := make(chan end, 1)
 	go func() {
-		code, err := execute(ctx, shell("trap '"+interrupted+"' INT; : >'"+started+"'; while :; do sleep 0.01; done"), b)
+		code, err := execute(ctx, shell("trap '"+interrupted+"' INT; : >'"+started+"'; while :; do sleep 0.01; done"), kafka)
 		ended <- end{code, err}
 	}()
 	runtimetest.Eventually(t, "start of the command", func() bool {
@@ -83,10 +81,18 @@ func loop(ctx context.Context, t *testing.T, interrupted string, b *broker) <-ch
 	return ended
 }
 
-// pretended is a broker as far as a command can see: an address and a log.
-func pretended(t *testing.T) *broker {
-	t.Helper()
-	return &broker{address: "127.0.0.1:1", dir: t.TempDir(), ended: make(chan struct{}), kill: func() {}}
+// pretended is a broker as far as a command can see. It ends when an error is sent.
+type pretended chan error
+
+func (pretended) Addr() string { return "127.0.0.1:1" }
+
+func (p pretended) Wait(ctx context.Context) error {
+	select {
+	case err := <-p:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 func shell(script string) []string { return []string{"sh", "-c", script} }

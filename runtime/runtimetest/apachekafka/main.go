@@ -9,8 +9,7 @@
 //
 // It needs Java 17 or newer and, for the first run, Maven.
 //
-// The package imports franz-go, to ask the broker whether it is ready, and runtimetest for the variable's name; nothing
-// imports it.
+// The package imports broker and, for the variable's name, runtimetest; nothing imports it.
 package main
 
 import (
@@ -24,10 +23,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
-)
 
-// kafkaVersion is the newest that sarama knows by name.
-const kafkaVersion = "4.3.1"
+	"github.com/millrace/millrace/runtime/runtimetest/apachekafka/broker"
+)
 
 // The exit codes beside those of the command.
 const (
@@ -76,8 +74,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		fmt.Fprintln(stderr, "usage: apachekafka [flags] [--] [command [argument ...]]")
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&o.version, "version", kafkaVersion, "Apache Kafka's version, 4.1 or newer")
-	flags.StringVar(&o.cache, "cache", defaultCache(), "folder that keeps the broker's libraries for later runs")
+	flags.StringVar(&o.version, "version", broker.Version, "Apache Kafka's version, 4.1 or newer")
+	flags.StringVar(&o.cache, "cache", broker.DefaultCache(), "folder that keeps the broker's libraries for later runs")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -85,39 +83,20 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// defaultCache is a folder of the user or, for a user without one, of the system.
-func defaultCache() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "millrace", "apachekafka")
-}
-
 // work runs the command against a broker and returns the exit code to leave with.
 func work(ctx context.Context, o options, stdout io.Writer, p progress) (int, error) {
-	java, err := findJava(ctx)
+	kafka, err := broker.Start(ctx, &broker.Options{Version: o.version, Cache: o.cache, Progress: p.sayf})
 	if err != nil {
 		return exitFailed, err
 	}
-	libraries, err := fetch(ctx, o.cache, o.version, p)
-	if err != nil {
-		return exitFailed, err
-	}
-	began := time.Now()
-	broker, err := start(ctx, java, libraries)
-	if err != nil {
-		return exitFailed, err
-	}
-	defer broker.stop()
-	p.sayf("Apache Kafka %s answers on %s after %s", o.version, broker.address, since(began))
+	defer kafka.Close()
 
 	if len(o.command) == 0 {
-		fmt.Fprintln(stdout, broker.address)
-		return exitOK, broker.wait(ctx)
+		fmt.Fprintln(stdout, kafka.Addr())
+		return exitOK, kafka.Wait(ctx)
 	}
-	began = time.Now()
-	code, err := execute(ctx, o.command, broker)
+	began := time.Now()
+	code, err := execute(ctx, o.command, kafka)
 	p.sayf("%s ended with exit code %d after %s", filepath.Base(o.command[0]), code, since(began))
 	return code, err
 }

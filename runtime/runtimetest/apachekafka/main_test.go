@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/runtime/runtimetest"
+	"github.com/millrace/millrace/runtime/runtimetest/apachekafka/broker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,33 +45,19 @@ func TestRun(t *testing.T) {
 	if os.Getenv(runtimetest.AddressVariable) == "" {
 		t.Skip("needs Java and Maven: make test-kafka runs it")
 	}
-	if _, err := findJava(t.Context()); err != nil {
-		t.Skip(err)
-	}
-	if _, err := exec.LookPath("mvn"); err != nil {
-		t.Skip(err)
+	for _, command := range []string{"java", "mvn"} {
+		if _, err := exec.LookPath(command); err != nil {
+			t.Skip(err)
+		}
 	}
 	var stdout, stderr bytes.Buffer
 	check := `test "$` + runtimetest.AddressVariable + `" != "` + os.Getenv(runtimetest.AddressVariable) + `" && exit 3`
 	if code := run(t.Context(), []string{"--", "sh", "-c", check}, &stdout, &stderr); code != 3 {
 		t.Errorf("exit code %d, want the command's 3; said:\n%s", code, stderr.String())
 	}
-	for _, says := range []string{"Apache Kafka " + kafkaVersion + " answers on 127.0.0.1:", "sh ended with exit code 3"} {
+	for _, says := range []string{"Apache Kafka " + broker.Version + " answers on 127.0.0.1:", "sh ended with exit code 3"} {
 		if !strings.Contains(stderr.String(), says) {
 			t.Errorf("said %q, want %q in it", stderr.String(), says)
 		}
-	}
-}
-
-func TestRunOfABrokerThatCannotStart(t *testing.T) {
-	t.Setenv("JAVA_HOME", javaHome(t, `[ "$1" = -version ] && echo 'version "21"' || { echo 'no space left'; exit 1; }`))
-	cache := t.TempDir()
-	keepLibraries(t, cache)
-	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-cache", cache, "--", "true"}, &stdout, &stderr); code != 1 {
-		t.Errorf("exit code %d, want 1", code)
-	}
-	if want := "format the broker's storage: exit status 1\nno space left"; !strings.Contains(stderr.String(), want) {
-		t.Errorf("said %q, want %q in it", stderr.String(), want)
 	}
 }

@@ -1,8 +1,7 @@
-package main
+package broker
 
 import (
 	"encoding/xml"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -34,15 +33,15 @@ func TestFetch(t *testing.T) {
 
 func TestFetchErrors(t *testing.T) {
 	tests := map[string]struct{ path, version, says string }{
-		"no Maven":      {t.TempDir(), kafkaVersion, "install Maven"},
-		"Maven fails":   {mavenIn(t, "echo no route to host; exit 1"), kafkaVersion, "exit status 1\nno route to host"},
+		"no Maven":      {t.TempDir(), Version, "install Maven"},
+		"Maven fails":   {mavenIn(t, "echo no route to host; exit 1"), Version, "exit status 1\nno route to host"},
 		"not a version": {t.TempDir(), "../../etc", `-version "../../etc" is not a version`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("PATH", test.path)
 			cache := t.TempDir()
-			_, err := fetch(t.Context(), cache, test.version, progress{io.Discard})
+			_, err := fetch(t.Context(), cache, test.version, quiet)
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %v, want an error with %q in it", err, test.says)
 			}
@@ -92,18 +91,11 @@ func TestTail(t *testing.T) {
 
 func fetched(t *testing.T, cache string) string {
 	t.Helper()
-	dir, err := fetch(t.Context(), cache, kafkaVersion, progress{io.Discard})
+	dir, err := fetch(t.Context(), cache, Version, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// keepLibraries puts empty libraries into a cache.
-func keepLibraries(t *testing.T, cache string) {
-	t.Helper()
-	t.Setenv("PATH", mavenIn(t, copyDependencies)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	fetched(t, cache)
 }
 
 // mavenIn returns a folder whose mvn is a shell script.
@@ -126,3 +118,5 @@ func namesIn(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+func quiet(string, ...any) {}

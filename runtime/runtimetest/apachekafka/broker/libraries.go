@@ -1,4 +1,4 @@
-package main
+package broker
 
 import (
 	"bytes"
@@ -20,11 +20,20 @@ var pom []byte
 
 var versionForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+){1,3}(-[a-z0-9]+)?$`)
 
+// DefaultCache is a folder of the user or, for a user without one, of the system.
+func DefaultCache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "millrace", "apachekafka")
+}
+
 // fetch returns the folder of the broker's libraries. Maven downloads them on the first run; later runs find them in
 // cache. The folder appears there whole or not at all, so that runs at the same time or cut short do no harm.
-func fetch(ctx context.Context, cache, version string, p progress) (string, error) {
+func fetch(ctx context.Context, cache, version string, progress func(format string, args ...any)) (string, error) {
 	if !versionForm.MatchString(version) {
-		return "", fmt.Errorf("-version %q is not a version such as %s", version, kafkaVersion)
+		return "", fmt.Errorf("-version %q is not a version such as %s", version, Version)
 	}
 	libraries := filepath.Join(cache, fmt.Sprintf("%s-%.4x", version, sha256.Sum256(pom)))
 	if _, err := os.Stat(libraries); err == nil {
@@ -43,7 +52,7 @@ func fetch(ctx context.Context, cache, version string, p progress) (string, erro
 	}
 	defer os.RemoveAll(work)
 
-	p.sayf("Maven downloads Apache Kafka %s into %s", version, libraries)
+	progress("Maven downloads Apache Kafka %s into %s", version, libraries)
 	began := time.Now()
 	downloaded, err := download(ctx, maven, work, version)
 	if err != nil {
@@ -52,7 +61,7 @@ func fetch(ctx context.Context, cache, version string, p progress) (string, erro
 	if err := os.Rename(downloaded, libraries); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("keep the libraries: %w", err)
 	}
-	p.sayf("downloaded in %s", since(began))
+	progress("downloaded in %s", since(began))
 	return libraries, nil
 }
 
@@ -85,3 +94,5 @@ func tail(output []byte) []byte {
 	}
 	return output[start+1:]
 }
+
+func since(t time.Time) time.Duration { return time.Since(t).Round(100 * time.Millisecond) }
