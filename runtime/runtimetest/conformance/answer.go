@@ -1,0 +1,68 @@
+package conformance
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Answer is a handler's error on its way to a child. It is exported because net/rpc wants that.
+type Answer struct {
+	Verdict    function.Verdict
+	Text       string
+	After      time.Duration
+	Dependency string
+	Crash      bool
+}
+
+func answerOf(err error) Answer {
+	if err == nil {
+		return Answer{}
+	}
+	a := Answer{Verdict: function.VerdictOf(err), Text: err.Error(), Crash: errors.Is(err, errCrash)}
+	if retry, ok := errors.AsType[*function.RetryAfterError](err); ok {
+		a.After = retry.After
+	}
+	if unavailable, ok := errors.AsType[*function.UnavailableError](err); ok {
+		a.Text, a.Dependency = unavailable.Err.Error(), unavailable.Dependency
+	}
+	return a
+}
+
+// err returns the error that a was made of, as far as the runtime looks at it. It does not return where the process has
+// to crash.
+func (a Answer) err() error {
+	if a.Crash {
+		crash()
+	}
+	err := errors.New(a.Text)
+	switch a.Verdict {
+	case function.Done:
+		return nil
+	case function.Dropped:
+		return function.Drop(a.Text)
+	case function.DeadLetter:
+		return function.Permanent(err)
+	case function.Broken:
+		return function.Unavailable(a.Dependency, err)
+	case function.Retry:
+		if a.After > 0 {
+			return function.RetryAfter(a.After, err)
+		}
+	}
+	return err
+}
+
+// crash ends the process as SIGKILL from outside does: nothing is flushed, nothing is closed.
+func crash() {
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Kill()
+	}
+	if err != nil {
+		panic(err)
+	}
+	select {}
+}

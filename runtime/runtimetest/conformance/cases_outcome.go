@@ -1,0 +1,137 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/millrace/millrace/runtime/deadletter"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// outcomes: what a handler returns decides what becomes of the record.
+var outcomes = []testCase{
+	{"all succeed", nil, allSucceed},
+	{"undecodable", nil, undecodable},
+	{"schema-invalid", nil, schemaInvalid},
+	{"panic", nil, panics},
+	{"handler past its deadline", nil, pastDeadline},
+	{"Drop", nil, dropped},
+	{"empty batch", nil, emptyBatch},
+}
+
+var errFails = errors.New("it fails on purpose")
+
+func allSucceed(t *testing.T, d Door) {
+	s := newStage(t, d, 3)
+	s.send(t, newEvents(20, keys(15)...)...)
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	for _, e := range s.journal.calls() {
+		if e.Nth != 1 {
+			t.Errorf("%s was handled %d times", e.ID, e.Nth)
+		}
+	}
+	s.checkOrder(t)
+	s.checkOutputs(t, 300)
+	s.noLetters(t)
+}
+
+func undecodable(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	bad := newEvent("a", 0)
+	bad.Headers = bad.Headers[1:] // without ce_specversion it is no event
+	bad.Value = []byte{0xff, 0, '{'}
+	s.send(t, bad, newEvent("a", 1))
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	if calls := s.journal.calls(); len(calls) != 1 || calls[0].ID != eventID("a", 1) {
+		t.Errorf("handled %v, want the event that can be decoded", calls)
+	}
+	letter := s.Records(t, s.letters, 1)[0]
+	checkOriginal(t, letter, bad)
+	checkHeaders(t, letter, map[string]string{
+		deadletter.HeaderTopic: s.in, deadletter.HeaderPartition: "0", deadletter.HeaderOffset: "0",
+		deadletter.HeaderClass: function.ClassUndecodable, deadletter.HeaderRetries: "0", deadletter.HeaderGroup: s.group,
+	})
+}
+
+func schemaInvalid(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.function().Checked = true
+	bad := newOrder("a/000000", `{"orderId": 7}`)
+	s.send(t, bad, newOrder("a/000001", validOrder))
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	if calls := s.journal.calls(); len(calls) != 1 || calls[0].ID != "a/000001" {
+		t.Errorf("handled %v, want the valid event", calls)
+	}
+	letter := s.Records(t, s.letters, 1)[0]
+	checkOriginal(t, letter, bad)
+	checkHeaders(t, letter, map[string]string{deadletter.HeaderClass: function.ClassSchema, deadletter.HeaderRetries: "0"})
+}
+
+func panics(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.act(func(_ context.Context, c Call) error {
+		if c.ID == eventID("a", 0) {
+			panic("on purpose")
+		}
+		return nil
+	})
+	s.send(t, newEvents(2, "a", "b")...)
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	s.checkCalls(t, eventID("a", 0), 3)
+	s.checkOrder(t)
+	checkHeaders(t, s.Records(t, s.letters, 1)[0], map[string]string{
+		deadletter.HeaderClass: function.ClassExhausted, deadletter.HeaderRetries: "2", "ce_id": eventID("a", 0),
+	})
+}
+
+func pastDeadline(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.function().Timeout = shortTimeout
+	s.act(func(ctx context.Context, c Call) error {
+		if c.ID == eventID("a", 0) && c.Nth < 3 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return nil
+	})
+	s.send(t, newEvents(2, "a", "b")...)
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	s.checkCalls(t, eventID("a", 0), 3)
+	s.checkOrder(t)
+	s.checkOutputs(t, 4)
+	s.noLetters(t)
+}
+
+func dropped(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.act(func(_ context.Context, c Call) error {
+		if c.Key() == "a" {
+			return function.Drop("on purpose")
+		}
+		return nil
+	})
+	s.send(t, newEvents(3, "a", "b")...)
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	s.checkCalls(t, eventID("a", 0), 1)
+	s.checkOutputs(t, 3)
+	s.noLetters(t)
+}
+
+func emptyBatch(t *testing.T, d Door) {
+	s := newStage(t, d, 2)
+	s.start(t).stop(t)
+	if got := s.Committed(t, s.group, s.in); len(got) != 0 {
+		t.Errorf("committed %v of a topic without records", got)
+	}
+	s.start(t)
+	s.sendTo(t, s.in, 1, newEvent("a", 0))
+	s.awaitEnds(t, s.in)
+	s.checkCalls(t, eventID("a", 0), 1)
+}

@@ -1,0 +1,168 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/runtimetest"
+)
+
+// sinks: a record is finished when what it causes is acknowledged, and not before.
+var sinks = []testCase{
+	{"dead letter sink down", nil, letterSinkDown},
+	{"readiness tells of a dead letter sink that is down", []Capability{Readiness}, letterSinkDownIsTold},
+	{"emit sink down", nil, emitSinkDown},
+	{"open circuit for longer than the retry budget", nil, openCircuit},
+	{"open circuit lets one record try", []Capability{Circuits}, oneProbe},
+	{"duplicate delivery with idempotency", []Capability{Idempotency}, duplicateDelivery},
+	{"emit fails once with idempotency on", []Capability{Idempotency}, emitFailsOnce},
+}
+
+// breakTopic makes the cluster refuse what is written to a topic, for want of replicas, until the fault is removed.
+func (s *stage) breakTopic(t *testing.T, topic string) *kfake.FaultHandle {
+	t.Helper()
+	return s.Embedded(t).Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1})
+}
+
+func letterSinkDown(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	down := s.breakTopic(t, s.letters)
+	s.act(func(_ context.Context, c Call) error {
+		if c.ID == eventID("a", 0) {
+			return function.Permanent(errFails)
+		}
+		return nil
+	})
+	s.send(t, newEvents(2, "z", "a")...)
+	s.start(t)
+	s.awaitHandled(t, 2)
+	// A sink's own retries fit into nine requests.
+	runtimetest.Eventually(t, "a second try of the dead letter", func() bool { return down.Hits() > 9 })
+	s.AwaitCommitted(t, s.group, s.in, map[int32]int64{0: 1})
+	s.checkCalls(t, eventID("a", 1), 0)
+
+	down.Remove()
+	s.awaitEnds(t, s.in)
+	s.checkCalls(t, eventID("a", 0), 1)
+	s.checkOrder(t)
+	if letters := s.Records(t, s.letters, 1); len(letters) != 1 {
+		t.Errorf("%d dead letters, want 1", len(letters))
+	}
+}
+
+func letterSinkDownIsTold(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	down := s.breakTopic(t, s.letters)
+	addr := s.observe(t)
+	s.act(func(context.Context, Call) error { return function.Permanent(errFails) })
+	s.start(t)
+	runtimetest.Eventually(t, "readiness", func() bool { return ready(t, addr) })
+	s.send(t, newEvent("a", 0))
+	runtimetest.Eventually(t, "readiness to turn red", func() bool { return !ready(t, addr) })
+	down.Remove()
+	runtimetest.Eventually(t, "readiness to turn green", func() bool { return ready(t, addr) })
+	s.awaitEnds(t, s.in)
+}
+
+// emitSinkDown has a function of a single attempt: what the sink fails at must not spend it.
+func emitSinkDown(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.function().Attempts = 1
+	down := s.breakTopic(t, s.out)
+	s.send(t, newEvents(2, "a", "b")...)
+	s.start(t)
+	s.awaitCalls(t, eventID("a", 0), 2)
+	if got := s.Committed(t, s.group, s.in); len(got) != 0 {
+		t.Errorf("committed %v although nothing is published", got)
+	}
+	down.Remove()
+	s.awaitEnds(t, s.in)
+	s.checkOutputs(t, 4)
+	s.noLetters(t)
+}
+
+// openCircuit has a dependency that is down for more calls than a record has attempts.
+func openCircuit(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.function().Attempts = 2
+	s.act(func(_ context.Context, c Call) error {
+		if c.Key() == "a" && c.Nth <= 4 {
+			return function.Unavailable("database", errFails)
+		}
+		return nil
+	})
+	s.send(t, newEvents(2, "a")...)
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	s.checkCalls(t, eventID("a", 0), 5)
+	s.checkOrder(t)
+	s.checkOutputs(t, 2)
+	s.noLetters(t)
+}
+
+// oneProbe counts the calls that a hundred records make of a dependency that is down for long.
+func oneProbe(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	up := newGate()
+	s.act(func(_ context.Context, _ Call) error {
+		select {
+		case <-up.opened:
+			return nil
+		default:
+			return function.Unavailable("database", errFails)
+		}
+	})
+	s.send(t, newEvents(1, keys(100)...)...)
+	s.start(t)
+	runtimetest.Eventually(t, "a probe after the circuit opened", func() bool { return s.probes() > 1 })
+	up.open()
+	s.awaitEnds(t, s.in)
+	// Each record may have met the dependency once before the circuit opened; a probe each would be hundreds.
+	if calls := len(s.journal.calls()); calls > 250 {
+		t.Errorf("%d calls for 100 events", calls)
+	}
+	s.checkOrder(t)
+	s.noLetters(t)
+}
+
+// probes is the most often that one event was tried.
+func (s *stage) probes() int {
+	most := 0
+	for _, e := range s.journal.calls() {
+		most = max(most, e.Nth)
+	}
+	return most
+}
+
+func duplicateDelivery(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.program.Idempotent = true
+	s.send(t, newEvent("a", 0), newEvent("a", 0), newEvent("a", 1))
+	first := s.start(t)
+	s.awaitEnds(t, s.in)
+	first.stop(t)
+	s.sendTo(t, s.in, 0, newEvent("a", 0))
+	s.start(t)
+	s.awaitEnds(t, s.in)
+	s.checkCalls(t, eventID("a", 0), 1)
+	s.checkCalls(t, eventID("a", 1), 1)
+	s.outputs(t, 2)
+}
+
+func emitFailsOnce(t *testing.T, d Door) {
+	s := newStage(t, d, 1)
+	s.program.Idempotent = true
+	down := s.breakTopic(t, s.out)
+	s.send(t, newEvent("a", 0))
+	s.start(t)
+	runtimetest.Eventually(t, "a second try of the output", func() bool { return down.Hits() > 9 })
+	down.Remove()
+	s.awaitEnds(t, s.in)
+	s.checkOutputs(t, 1)
+	s.noLetters(t)
+}
