@@ -110,6 +110,29 @@ func TestAnOwnerThatEndedWithoutAGoodbyeMayHaveCalledOnceMore(t *testing.T) {
 	}
 }
 
+func TestARecordThatCameLaterIsNotSuspected(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	b := setup(t, 1, func(context.Context, event.Event) error {
+		calls.Add(1)
+		return errors.New("always")
+	})
+	state := frontier.State{Open: true, Reserved: 10}
+	b.SetCommits(t, b.group, b.topic, map[int32]runtimetest.Commit{0: {Offset: 0, Metadata: state.String()}})
+	stop := b.start(t)
+	runtimetest.Eventually(t, "the new owner's first commit", func() bool {
+		return b.Commits(t, b.group, b.topic)[0].Metadata != state.String()
+	})
+	b.Produce(t, b.topic, record("bad", "k"))
+	b.AwaitCommitted(t, b.group, b.topic, map[int32]int64{0: 1})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := calls.Load(); n != 3 {
+		t.Errorf("%d calls, want the 3 that are allowed", n)
+	}
+}
+
 func TestWhatACommitSaysOfAnotherOffsetIsVoid(t *testing.T) {
 	t.Parallel()
 	state := frontier.State{Next: 2, Finished: []frontier.Run{{From: 5, To: 9}}}

@@ -35,7 +35,11 @@ func (c *claim) takeover() (bool, error) {
 	case first < 0:
 		return c.outOfRange(p.next)
 	}
-	c.restore(p)
+	_, newest, err := c.logRange()
+	if err != nil {
+		return false, err
+	}
+	c.restore(p, newest)
 	return true, nil
 }
 
@@ -56,8 +60,9 @@ func (c *claim) lookUp() (position, error) {
 	}
 }
 
-// restore takes over what the commit tells. What it cannot tell is run again.
-func (c *claim) restore(p position) {
+// restore takes over what the commit tells. What it cannot tell is run again. What the former owner may have started ended
+// with the log, whose end is newest.
+func (c *claim) restore(p position, newest int64) {
 	state, err := frontier.Parse(p.metadata)
 	if err != nil && p.metadata != "" {
 		c.log.Warn("the metadata of the commit is not millrace's: records beyond the offset are handled again, where they were finished",
@@ -68,6 +73,7 @@ func (c *claim) restore(p position) {
 		return
 	}
 	if state.Open {
+		state.Reserved = min(state.Reserved, newest)
 		c.log.Info("the partition's former owner ended without a goodbye", "offset", p.next, "started_below", state.Reserved)
 	}
 	c.mu.Lock()
