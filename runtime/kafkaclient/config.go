@@ -1,6 +1,7 @@
 package kafkaclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,9 +30,16 @@ type Config struct {
 	SASLPassword       config.Secret `env:"KAFKA_SASL_PASSWORD" doc:"Password for SASL."`
 	SASLAllowPlaintext bool          `env:"KAFKA_SASL_ALLOW_PLAINTEXT, default=false" doc:"Allow SASL without TLS to brokers that are not on the loopback interface."`
 
+	MaxBatchBytes int64 `env:"KAFKA_MAX_BATCH_BYTES, default=67108864" min:"4194304" max:"1073741824" doc:"Bytes that a record batch may have, decompressed. The records of a larger one are lost: a dead letter tells their offsets."`
+
 	// Dial opens connections in place of net.Dialer, for networks in memory and for faults. Default: nil.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
+
+// defaultMaxBatchBytes is the default of KAFKA_MAX_BATCH_BYTES, for programs that do not read the environment.
+const defaultMaxBatchBytes = 64 << 20
+
+func (c Config) maxBatchBytes() int64 { return cmp.Or(c.MaxBatchBytes, defaultMaxBatchBytes) }
 
 // maxBrokers bounds the list to start from; the rest of a cluster is learned from it.
 const maxBrokers = 100

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ func (c Config) Sarama(clientID string) (*sarama.Config, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	limitBatches()
 	conf := sarama.NewConfig()
 	conf.ClientID = clientID
 	// A cap: each request is negotiated down to what the broker speaks.
@@ -45,6 +47,11 @@ func (c Config) Sarama(clientID string) (*sarama.Config, error) {
 	}
 	return conf, nil
 }
+
+// limitBatches makes sarama refuse batches of more than ClientBatchBytes: without a limit 33 KB can take 4.6 GB. The limit
+// is one for the process, and sarama reads it without a lock, so it is set once, to a constant, before the first client
+// can be made of a Config. It holds for all sarama consumers of the process.
+var limitBatches = sync.OnceFunc(func() { sarama.MaxDecompressedBatchSize = ClientBatchBytes })
 
 // dialer is a function as sarama wants it.
 type dialer func(ctx context.Context, network, addr string) (net.Conn, error)

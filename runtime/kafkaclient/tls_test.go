@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -54,7 +55,7 @@ func newAuthority(t *testing.T) *authority {
 	return &authority{cert: cert, key: key, file: writePEM(t, "CERTIFICATE", der)}
 }
 
-// issue returns a certificate for the host name, valid until end, and the files of it and its key.
+// issue returns a certificate for a host's name or address, valid until end, and the files of it and its key.
 func (a *authority) issue(t *testing.T, name string, end time.Time) (pair tls.Certificate, certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -68,6 +69,9 @@ func (a *authority) issue(t *testing.T, name string, end time.Time) (pair tls.Ce
 		NotBefore:    time.Now().Add(-2 * time.Hour),
 		NotAfter:     end,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {
