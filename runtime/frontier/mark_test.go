@@ -26,7 +26,7 @@ func TestMarkKnowsItsAttempts(t *testing.T) {
 		{name: "beyond what is counted", attempts: 256, first: noon, want: 255, since: noon},
 		{name: "far beyond", attempts: math.MaxInt, first: noon, want: 255, since: noon},
 		{name: "negative", attempts: -1, first: noon, want: 0, since: noon},
-		{name: "latest time", attempts: 255, first: time.Unix(math.MaxInt64, 0), want: 255, since: time.Unix(1<<47-1, 0).UTC()},
+		{name: "latest time", attempts: 255, first: time.Unix(1<<47, 0), want: 255, since: time.Unix(1<<47-1, 0).UTC()},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -53,8 +53,12 @@ func TestMarkFailsAndFinishesInManyGoroutines(t *testing.T) {
 	for offset := range int64(200) {
 		m := start(t, f, offset)
 		var workers sync.WaitGroup
-		for n := range 4 {
-			workers.Go(func() { m.Fail(n+1, noon.Add(time.Duration(n+1)*time.Second)) })
+		for n := range 3 {
+			workers.Go(func() {
+				for range 500 {
+					m.Fail(n+1, noon.Add(time.Duration(n+1)*time.Second))
+				}
+			})
 		}
 		workers.Go(m.Finish)
 		workers.Go(func() { f.State() })

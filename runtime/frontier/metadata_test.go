@@ -211,6 +211,7 @@ func TestParseRefusesWhatStringDidNotWrite(t *testing.T) {
 		"failing too high":            seal(join([]byte{10, 0, 0, 0, 0, 1}, huge, []byte{1, 0})),
 		"run without length":          seal([]byte{10, 0, 0, 0, 0, 0, 1}),
 		"run too high":                seal(join([]byte{10, 0, 0, 0, 0, 0}, huge, []byte{0})),
+		"run beyond the highest":      seal(join(binary.AppendUvarint(nil, 1<<62), []byte{0, 0, 0, 0, 0, 1, 0})),
 		"run too long":                seal(join([]byte{10, 0, 0, 0, 0, 0, 0}, huge)),
 		"finished and failing":        seal([]byte{10, 0, 0, 0, 0, 1, 3, 1, 0, 2, 1}),
 		"runs that do not ascend":     frontier.State{Finished: []frontier.Run{{From: 5, To: 6}, {From: 2, To: 3}}}.String(),
@@ -234,6 +235,24 @@ func TestParseRefusesWhatStringDidNotWrite(t *testing.T) {
 				t.Errorf("the error %q came with the state %+v", err, plain(s))
 			}
 		})
+	}
+}
+
+// Some letters of base64 hold bits that no byte takes: text that differs in them alone was not written by String.
+func TestParseRefusesEachOtherLetter(t *testing.T) {
+	t.Parallel()
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for next := range 3 {
+		good := frontier.State{Next: 100 << (7 * next)}.String()
+		for i := range good {
+			for _, letter := range letters {
+				if changed := good[:i] + string(letter) + good[i+1:]; changed != good {
+					if _, err := frontier.Parse(changed); err == nil {
+						t.Errorf("%s was taken for %s", changed, good)
+					}
+				}
+			}
+		}
 	}
 }
 

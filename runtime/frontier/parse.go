@@ -94,16 +94,11 @@ func (r *reader) suspects(next int64) []int64 {
 }
 
 func (r *reader) failing(next int64) []Failing {
-	n := r.uvarint()
-	if n > uint64(maxFailing) {
-		r.fail("too many failing records")
-		return nil
-	}
 	var failing []Failing
 	least, known := next, int64(0)
-	for range n {
+	for range r.uvarint() {
 		f := Failing{Offset: r.offset(least), Attempts: int(r.byte())}
-		if f.Attempts == 0 {
+		if f.Attempts == 0 { // also where nothing is left to read, however many should follow
 			r.fail("a failing record without attempts")
 			return nil
 		}
@@ -123,7 +118,7 @@ func (r *reader) first(known int64) (time.Time, int64) {
 	if since > 0 {
 		since--
 	}
-	if since > secondsMax || known+since <= 0 || known+since > secondsMax {
+	if known+since <= 0 || known+since > secondsMax {
 		r.fail("a time out of range")
 		return time.Time{}, 0
 	}

@@ -66,6 +66,10 @@ func TestStateTellsWhatFinishedBeyondTheFrontier(t *testing.T) {
 			next: 12, runs: []frontier.Run{{From: 20, To: 29}}, failing: []int64{30},
 		},
 		{
+			name: "restored, unfinished between two runs", from: restored, started: []int64{10, 11, 19}, finished: []int64{11},
+			next: 10, runs: []frontier.Run{{From: 11, To: 11}, {From: 20, To: 29}}, failing: []int64{30},
+		},
+		{
 			name: "restored, the frontier in a run", from: restored, started: []int64{10, 11, 12, 13}, finished: []int64{10, 11},
 			next: 14, runs: []frontier.Run{{From: 14, To: 14}, {From: 20, To: 29}}, failing: []int64{30},
 		},
@@ -182,6 +186,13 @@ func TestStateOfManyRecordsBehindOneThatIsStuck(t *testing.T) {
 				}
 			}
 			f.Advance()
+			for _, r := range f.State().Finished {
+				for offset := r.From; offset <= r.To; offset++ {
+					if tc.unfinished(offset - 1<<40) {
+						t.Fatalf("offset %d is unfinished in the run %v", offset, r)
+					}
+				}
+			}
 			again, known := frontier.Restore(reread(t, f.State())), int64(0)
 			for offset := range int64(records) {
 				if !start(t, again, 1<<40+offset).Finished() {
