@@ -56,6 +56,7 @@ lint: $(GOLANGCI_LINT) ## Look for mistakes and strange style
 		if [ -n "$$unformatted" ]; then echo "gofmt would change:" $$unformatted; exit 1; fi
 	go vet ./...
 	$(GOLANGCI_LINT) run
+	cd runtime/bench && ../../$(GOLANGCI_LINT) run
 
 .PHONY: verify
 verify: ## Check that generated files, modules and imports are as they should be
@@ -64,6 +65,8 @@ verify: ## Check that generated files, modules and imports are as they should be
 			echo "generated files were out of date; commit what make generate changed:"; git status --short; exit 1; fi
 	go mod tidy -diff
 	go mod verify
+	go -C runtime/bench mod tidy -diff
+	go -C runtime/bench mod verify
 	go test -count=1 ./infra/...
 
 # What the work tree holds that the last commit does not, as one checksum.
