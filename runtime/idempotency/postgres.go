@@ -1,0 +1,152 @@
+package idempotency
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// OpenPostgres returns the Store in the PostgreSQL database of dsn, a URL or a list of keywords and values
+// (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING), over at most the given number of
+// connections. It may share the database with the handlers' own tables.
+func OpenPostgres(ctx context.Context, dsn string, connections int, retention time.Duration, log *slog.Logger) (*SQL, error) {
+	c, err := parsePostgres(dsn)
+	if err != nil {
+		return nil, err
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "millrace"
+	}
+	db := stdlib.OpenDB(*c)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	s, err := openSQL(ctx, db, postgresDialect(), retention, log)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL at %s: %w", address(&c.Config), err)
+	}
+	return s, nil
+}
+
+// parsePostgres reads a DSN. Its errors hold nothing of it.
+func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("is no PostgreSQL URL such as postgres://user:password@host:5432/database?sslmode=verify-full")
+	}
+	return c, nil
+}
+
+func address(c *pgconn.Config) string {
+	return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
+}
+
+// unverified returns a server of c that is remote and reached without TLS, or with a certificate that nobody looks at; ""
+// for none.
+func unverified(c *pgconn.Config) string {
+	if isRemoteHost(c.Host) && !verifies(c.TLSConfig) {
+		return c.Host
+	}
+	for _, other := range c.Fallbacks {
+		if isRemoteHost(other.Host) && !verifies(other.TLSConfig) {
+			return other.Host
+		}
+	}
+	return ""
+}
+
+func postgresDialect() *dialect {
+	return &dialect{
+		goose:      goose.DialectPostgres,
+		migrations: folder("migrations/postgres"),
+		options:    lockedMigrations,
+		// statement_timestamp is the server's clock; now() would be the beginning of the handler's transaction.
+		statements: statements{
+			claim: `
+INSERT INTO millrace_idempotency AS entry (key, function, token, state, until)
+VALUES ($1, $2, $3, 1, statement_timestamp() + $4 * interval '1 millisecond')
+ON CONFLICT (key) DO UPDATE SET token = excluded.token, state = 1, outcome = NULL, until = excluded.until
+WHERE entry.until <= statement_timestamp() OR (entry.token = excluded.token AND entry.state = 1)
+RETURNING state`,
+			look: `
+SELECT state, outcome, (extract(epoch FROM until - statement_timestamp()) * 1000)::bigint
+FROM millrace_idempotency WHERE key = $1 AND until > statement_timestamp()`,
+			complete: `
+UPDATE millrace_idempotency SET state = $1, outcome = $2, until = statement_timestamp() + $3 * interval '1 millisecond'
+WHERE key = $4 AND token = $5`,
+			published: `UPDATE millrace_idempotency SET state = 3, outcome = NULL WHERE key = $1 AND state = 2`,
+			release:   `DELETE FROM millrace_idempotency WHERE key = $1 AND token = $2 AND state = 1`,
+			sweep: `
+DELETE FROM millrace_idempotency WHERE key IN (
+	SELECT key FROM millrace_idempotency WHERE until <= statement_timestamp() ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+		},
+		lock:        lockPostgres,
+		explain:     explainPostgres,
+		unreachable: unreachablePostgres,
+	}
+}
+
+// lockedMigrations keeps processes that start at the same time from creating the same table.
+func lockedMigrations() ([]goose.ProviderOption, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrateTimeout/time.Second)))
+	if err != nil {
+		return nil, err
+	}
+	return []goose.ProviderOption{goose.WithSessionLocker(locker)}, nil
+}
+
+// lockPostgres takes an advisory lock in place of waiting for the row: a transaction lasts as long as its handler. It has
+// the server end the transaction of a process that was paused, or whose machine is gone, when the lease is over.
+func lockPostgres(ctx context.Context, tx *sql.Tx, key []byte, lease time.Duration) (locked bool, err error) {
+	const statement = `SELECT pg_try_advisory_xact_lock($1), set_config('idle_in_transaction_session_timeout', $2, true)`
+	var setting string
+	id := int64(binary.BigEndian.Uint64(key)) //nolint:gosec // any 64 bits are an id
+	err = tx.QueryRowContext(ctx, statement, id, strconv.FormatInt(lease.Milliseconds(), 10)).Scan(&locked, &setting)
+	return locked, err
+}
+
+func explainPostgres(err error) error {
+	if postgresCode(err) == "25P03" { // idle_in_transaction_session_timeout
+		return ErrLost
+	}
+	return err
+}
+
+// unreachablePostgres tells whether the connection is gone or the server short of something, by the class of its code
+// (https://www.postgresql.org/docs/current/errcodes-appendix.html). Other codes are about statements.
+func unreachablePostgres(conn *sql.Conn, err error) bool {
+	switch code := postgresCode(err); {
+	case errors.Is(err, sql.ErrTxDone):
+		return false
+	case code != "":
+		return slices.Contains([]string{"08", "53", "57", "58", "XX"}, code[:2])
+	}
+	closed := true
+	_ = conn.Raw(func(driver any) error { // one that cannot be looked at is closed
+		closed = driver.(*stdlib.Conn).Conn().IsClosed()
+		return nil
+	})
+	return closed
+}
+
+func postgresCode(err error) string {
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok && len(failure.Code) == 5 {
+		return failure.Code
+	}
+	return ""
+}

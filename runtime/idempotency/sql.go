@@ -1,0 +1,248 @@
+package idempotency
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/pressly/goose/v3"
+)
+
+const (
+	// connectTimeout bounds how long a store may take to answer when a process starts.
+	connectTimeout = 5 * time.Second
+	// migrateTimeout bounds the creation of tables, which waits for other processes that start at the same time.
+	migrateTimeout = 30 * time.Second
+	// migrateTries is how often the creation is tried: several processes may create the first table at once.
+	migrateTries = 5
+	// freeTimeout is how long a claim waits for a free connection.
+	freeTimeout = time.Second
+	// sweepEvery is the pause between two removals of what has expired, sweepBatch how many rows one statement removes: a
+	// small transaction holds up nobody.
+	sweepEvery = time.Minute
+	sweepBatch = 1000
+	// claimTries is how often a claim looks again when the entry that stood in its way is gone.
+	claimTries = 3
+)
+
+// SQL is a Store in a table of a database, millrace_idempotency, which it creates. Open one with [OpenSQLite] or
+// [OpenPostgres]. Expired rows are removed in the background.
+type SQL struct {
+	db        *sql.DB
+	dialect   *dialect
+	retention time.Duration
+
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// dialect is what databases do differently.
+type dialect struct {
+	goose      goose.Dialect
+	migrations fs.FS
+	options    func() ([]goose.ProviderOption, error)
+	statements
+
+	// lock keeps other transactions away from a key until tx ends, or reports that one is at it. nil: the database has one
+	// transaction at a time.
+	lock func(ctx context.Context, tx *sql.Tx, key []byte, lease time.Duration) (bool, error)
+	// explain makes errors of the driver [ErrBusy] or [ErrLost] where they mean that.
+	explain func(error) error
+	// unreachable tells whether an error on a connection is the database's failure rather than that of a statement.
+	unreachable func(*sql.Conn, error) bool
+}
+
+// statements take their arguments in the order of their comments.
+type statements struct {
+	claim     string // key, function, token, lease in ms
+	look      string // key; returns state, outcome, remaining ms
+	complete  string // state, outcome, retention in ms, key, token
+	published string // key
+	release   string // key, token
+	sweep     string // most rows
+}
+
+// openSQL checks that db answers, creates the table and starts the removal of what has expired. It closes db when it
+// fails.
+func openSQL(ctx context.Context, db *sql.DB, d *dialect, retention time.Duration, log *slog.Logger) (*SQL, error) {
+	s := &SQL{db: db, dialect: d, retention: retention, stopped: make(chan struct{})}
+	if err := s.ping(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("create the table millrace_idempotency: %w", err), db.Close())
+	}
+	var sweeping context.Context
+	sweeping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go s.sweep(sweeping, log)
+	return s, nil
+}
+
+func (s *SQL) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return s.db.PingContext(ctx)
+}
+
+// migrate creates the table, or brings that of an older release up to date.
+func (s *SQL) migrate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
+	defer cancel()
+	options, err := s.dialect.options()
+	if err != nil {
+		return err
+	}
+	options = append(options, goose.WithTableName("millrace_idempotency_migrations"), goose.WithDisableGlobalRegistry(true))
+	migrations, err := goose.NewProvider(s.dialect.goose, s.db, s.dialect.migrations, options...)
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		if _, err = migrations.Up(ctx); err == nil || try == migrateTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
+		}
+	}
+}
+
+// Close implements [Store].
+func (s *SQL) Close() error {
+	s.stop()
+	<-s.stopped
+	return s.db.Close()
+}
+
+// Claim implements [Store].
+func (s *SQL) Claim(ctx context.Context, key Key, token Token, lease time.Duration) (Entry, error) {
+	conn, err := s.connection(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer conn.Close()
+	return s.claim(ctx, conn, key, token, lease)
+}
+
+// connection waits for a free connection, but not for long: a worker that waits does nothing else.
+func (s *SQL) connection(ctx context.Context) (*sql.Conn, error) {
+	short, cancel := context.WithTimeout(ctx, freeTimeout)
+	defer cancel()
+	conn, err := s.db.Conn(short)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		if stats := s.db.Stats(); stats.InUse >= stats.MaxOpenConnections {
+			return nil, ErrBusy
+		}
+	}
+	return conn, err
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (s *SQL) claim(ctx context.Context, q querier, key Key, token Token, lease time.Duration) (Entry, error) {
+	sum := key.sum()
+	for range claimTries {
+		var state State
+		err := q.QueryRowContext(ctx, s.dialect.claim, sum, key.Function, token.String(), lease.Milliseconds()).Scan(&state)
+		if err == nil {
+			return Entry{State: Claimed}, nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return Entry{}, s.dialect.explain(err)
+		}
+		entry, remaining, err := s.look(ctx, q, sum)
+		switch {
+		case errors.Is(err, sql.ErrNoRows): // released, or expired, a moment ago
+		case err != nil:
+			return Entry{}, s.dialect.explain(err)
+		case entry.State == Claimed:
+			return Entry{}, &HeldError{Key: key, Remaining: remaining}
+		default:
+			return entry, nil
+		}
+	}
+	return Entry{}, &HeldError{Key: key}
+}
+
+// look reads the entry that stands in the way of a claim.
+func (s *SQL) look(ctx context.Context, q querier, sum []byte) (entry Entry, remaining time.Duration, err error) {
+	var milliseconds int64
+	err = q.QueryRowContext(ctx, s.dialect.look, sum).Scan(&entry.State, &entry.Outcome, &milliseconds)
+	return entry, time.Duration(milliseconds) * time.Millisecond, err
+}
+
+// Complete implements [Store].
+func (s *SQL) Complete(ctx context.Context, key Key, token Token, outcome []byte) error {
+	return s.complete(ctx, s.db, key, token, outcome)
+}
+
+// executor is a database or a transaction.
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func (s *SQL) complete(ctx context.Context, x executor, key Key, token Token, outcome []byte) error {
+	state := Completed
+	if outcome == nil {
+		state = Published
+	}
+	result, err := x.ExecContext(ctx, s.dialect.complete, state, outcome, s.retention.Milliseconds(), key.sum(), token.String())
+	if err != nil {
+		return err
+	}
+	switch rows, err := result.RowsAffected(); {
+	case err != nil:
+		return err
+	case rows == 0:
+		return ErrLost
+	}
+	return nil
+}
+
+// Published implements [Store].
+func (s *SQL) Published(ctx context.Context, key Key) error {
+	_, err := s.db.ExecContext(ctx, s.dialect.published, key.sum())
+	return err
+}
+
+// Release implements [Store].
+func (s *SQL) Release(ctx context.Context, key Key, token Token) error {
+	_, err := s.db.ExecContext(ctx, s.dialect.release, key.sum(), token.String())
+	return err
+}
+
+// sweep removes what has expired until ctx ends. It may run in many processes at once.
+func (s *SQL) sweep(ctx context.Context, log *slog.Logger) {
+	defer close(s.stopped)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(sweepEvery):
+		}
+		if err := s.removeExpired(ctx); err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "expired entries of the idempotency store were not removed; trying again in a minute", "error", err)
+		}
+	}
+}
+
+func (s *SQL) removeExpired(ctx context.Context) error {
+	for {
+		result, err := s.db.ExecContext(ctx, s.dialect.sweep, sweepBatch)
+		if err != nil {
+			return err
+		}
+		if rows, err := result.RowsAffected(); err != nil || rows < sweepBatch {
+			return err
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package idempotency
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// OpenSQLite returns the Store in the SQLite database of a file, which is created where its folder exists. It may share the
+// database with the handlers' own tables. One process writes at a time, and what is written is synced to the disk: it is
+// meant for one process, or a few, on one machine.
+func OpenSQLite(ctx context.Context, path string, retention time.Duration, log *slog.Logger) (*SQL, error) {
+	settings := url.Values{
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_txlock": {"immediate"},
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open the SQLite database %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	s, err := openSQL(ctx, db, sqliteDialect(), retention, log)
+	if err != nil {
+		return nil, fmt.Errorf("SQLite database %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func sqliteDialect() *dialect {
+	const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+	return &dialect{
+		goose:      goose.DialectSQLite3,
+		migrations: folder("migrations/sqlite"),
+		options:    func() ([]goose.ProviderOption, error) { return nil, nil },
+		statements: statements{
+			claim: `
+INSERT INTO millrace_idempotency AS entry (key, function, token, state, until)
+VALUES (?1, ?2, ?3, 1, ` + now + ` + ?4)
+ON CONFLICT (key) DO UPDATE SET token = excluded.token, state = 1, outcome = NULL, until = excluded.until
+WHERE entry.until <= ` + now + ` OR (entry.token = excluded.token AND entry.state = 1)
+RETURNING state`,
+			look:      `SELECT state, outcome, until - ` + now + ` FROM millrace_idempotency WHERE key = ?1 AND until > ` + now,
+			complete:  `UPDATE millrace_idempotency SET state = ?1, outcome = ?2, until = ` + now + ` + ?3 WHERE key = ?4 AND token = ?5`,
+			published: `UPDATE millrace_idempotency SET state = 3, outcome = NULL WHERE key = ?1 AND state = 2`,
+			release:   `DELETE FROM millrace_idempotency WHERE key = ?1 AND token = ?2 AND state = 1`,
+			sweep: `DELETE FROM millrace_idempotency WHERE key IN
+(SELECT key FROM millrace_idempotency WHERE until <= ` + now + ` ORDER BY until LIMIT ?1)`,
+		},
+		explain: explainSQLite,
+		unreachable: func(_ *sql.Conn, err error) bool {
+			code := sqliteCode(err)
+			return code != 0 && code != sqlite3.SQLITE_CONSTRAINT
+		},
+	}
+}
+
+// folder returns a part of the embedded files, which is there by construction.
+func folder(name string) fs.FS {
+	part, err := fs.Sub(migrations, name)
+	if err != nil {
+		panic(err)
+	}
+	return part
+}
+
+func explainSQLite(err error) error {
+	if sqliteCode(err) == sqlite3.SQLITE_BUSY {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
+}
+
+// sqliteCode returns the primary result code of an error, 0 for none (https://www.sqlite.org/rescode.html).
+func sqliteCode(err error) int {
+	if failure, ok := errors.AsType[*sqlite.Error](err); ok {
+		return failure.Code() & 0xff
+	}
+	return 0
+}
