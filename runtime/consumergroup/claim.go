@@ -58,6 +58,8 @@ type claim struct {
 	roomy, granted chan struct{}
 	// failures counts failed attempts, recorded those of which a commit tells.
 	failures, recorded atomic.Uint64
+	// failing counts the records that wait for another attempt.
+	failing atomic.Int64
 
 	mu       sync.Mutex
 	frontier *frontier.Frontier
@@ -174,6 +176,9 @@ func (c *claim) start(m *sarama.ConsumerMessage) error {
 		return nil
 	}
 	d := newDelivery(m, mark)
+	if d.failed() {
+		c.failing.Add(1)
+	}
 	c.records.Add(1)
 	c.bytes.Add(d.size)
 	c.items = append(c.items, lanes.Item[*delivery]{Key: c.lane(m.Key), Value: d})
@@ -205,23 +210,27 @@ func (c *claim) lane(key []byte) uint64 {
 	}
 }
 
-// throttle pauses the partition when the window is full or a circuit is open, and resumes it when half of the window is
-// free and none is. Records that were fetched before a pause still come: the lanes hold them, at most one fetch response.
+// throttle pauses the partition when the window is full, a circuit is open or too many records fail, and resumes it when
+// half of the window is free and neither is. Records that were fetched before a pause still come: the lanes hold them, at
+// most one fetch response.
 func (c *claim) throttle() {
-	config := &c.session.config
-	records, bytes := c.records.Load()+int64(len(c.waiting)), c.bytes.Load()
-	if c.paused.Load() {
-		if records <= int64(config.WindowRecords/2) && bytes <= config.WindowBytes/2 && c.span() < spanLimit &&
-			len(c.waiting) < waitingLimit && c.blocked.Load() == 0 {
-			c.resume()
-		}
-		return
-	}
-	if records >= int64(config.WindowRecords) || bytes >= config.WindowBytes || c.span() >= spanLimit ||
-		len(c.waiting) >= waitingLimit || c.blocked.Load() > 0 {
+	switch paused := c.paused.Load(); {
+	case paused && c.crowding(2):
+	case paused:
+		c.resume()
+	case c.crowding(1):
 		c.paused.Store(true)
 		c.session.group.Pause(c.itself())
 	}
+}
+
+// crowding tells whether the partition has enough records in flight, of a part of the window.
+func (c *claim) crowding(part int) bool {
+	config := &c.session.config
+	return c.records.Load()+int64(len(c.waiting)) >= int64(max(config.WindowRecords/part, 1)) ||
+		c.bytes.Load() >= config.WindowBytes/int64(part) ||
+		c.span() >= spanLimit/part || len(c.waiting) >= waitingLimit ||
+		c.blocked.Load() > 0 || c.failing.Load() >= failingLimit
 }
 
 func (c *claim) resume() {

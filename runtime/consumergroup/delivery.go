@@ -74,6 +74,12 @@ func (d *delivery) open() *pipeline.Delivery {
 	return &o.Delivery
 }
 
+// failed tells whether an attempt failed, here or before the partition came here.
+func (d *delivery) failed() bool {
+	attempts, _ := d.mark.Attempts()
+	return attempts > 0
+}
+
 // park gives up what the record borrowed from the client.
 func (d *delivery) park() { d.open().Park() }
 

@@ -2,6 +2,7 @@ package consumergroup
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/millrace/millrace/runtime/lanes"
@@ -12,6 +13,11 @@ const (
 	unrecorded = 20 * time.Millisecond
 	// uncertain is how long a record waits where it is not known whether the member still owns its partition.
 	uncertain = 200 * time.Millisecond
+	// failingLimit is how many records of a partition may wait for another attempt before no others start: as many as the
+	// commit's metadata can count the attempts of, with those that run at the time.
+	failingLimit = 256
+	// crowded is about how long a record waits where that many fail.
+	crowded = time.Second
 )
 
 // handle runs one attempt, in a worker.
@@ -24,6 +30,8 @@ func (c *claim) handle(d *delivery) lanes.Result {
 		return lanes.Again(unrecorded)
 	case !c.session.membership.holds(now):
 		return lanes.Again(uncertain)
+	case c.failing.Load() >= failingLimit && !d.failed():
+		return lanes.Again(crowded/2 + rand.N(crowded))
 	}
 	o := d.open()
 	o.Started = now
@@ -34,6 +42,9 @@ func (c *claim) handle(d *delivery) lanes.Result {
 		return lanes.Finished()
 	}
 	if attempts, _ := d.mark.Attempts(); o.Attempts > attempts {
+		if attempts == 0 {
+			c.failing.Add(1)
+		}
 		d.mark.Fail(o.Attempts, o.FirstFailure)
 		d.failures = c.failures.Add(1)
 		c.session.commits.wake()
@@ -65,7 +76,10 @@ func (c *claim) finish(d *delivery) {
 func (c *claim) settle(d *delivery) {
 	d.release()
 	c.bytes.Add(-d.size)
-	if left := c.records.Add(-1); c.paused.Load() && left <= int64(c.session.config.WindowRecords/2) {
+	if d.failed() {
+		c.failing.Add(-1)
+	}
+	if left := c.records.Add(-1); c.paused.Load() && left < int64(max(c.session.config.WindowRecords/2, 1)) {
 		signal(c.roomy)
 	}
 }

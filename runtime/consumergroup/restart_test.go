@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -201,5 +202,37 @@ func TestARestartWithoutProgressKeepsTheCommit(t *testing.T) {
 		if len(b.buried()) > 0 && run < 2 {
 			t.Fatalf("buried in run %d", run)
 		}
+	}
+}
+
+// More records fail than a commit can count the attempts of: the others do not start.
+func TestManyFailingRecordsKeepTheirAttemptsAcrossRestarts(t *testing.T) {
+	t.Parallel()
+	const n, limit = 1500, 3
+	var mu sync.Mutex
+	calls := map[string]int{}
+	b := setup(t, 1, func(_ context.Context, e event.Event) error {
+		mu.Lock()
+		defer mu.Unlock()
+		calls[e.ID()]++
+		return errors.New("always")
+	})
+	b.config.WindowRecords = 10000
+	b.Produce(t, b.topic, records(n, n)...)
+	for len(b.buried()) < n {
+		stop := b.start(t)
+		until := min(len(b.buried())+n/3, n)
+		runtimetest.Eventually(t, "more dead letters", func() bool { return len(b.buried()) >= until })
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, count := range calls {
+		if count > limit {
+			t.Errorf("event %s: %d calls, more than %d", id, count, limit)
+		}
+	}
+	if len(calls) != n {
+		t.Errorf("%d events were handled, want %d", len(calls), n)
 	}
 }

@@ -30,7 +30,12 @@ func (c *claim) snapshot(more bool) (snapshot, bool) {
 	s.position = position{
 		topic: c.partition.Topic(), partition: c.partition.Partition(), next: s.state.Next, metadata: s.state.String(),
 	}
-	return s, s.last || s.position != c.progress.committed
+	if s.position == c.progress.committed {
+		// The last commit tells it all: also of failures that were counted after its snapshot.
+		c.recorded.Store(s.failures)
+		return s, s.last
+	}
+	return s, true
 }
 
 // written takes note of a snapshot that was committed.
