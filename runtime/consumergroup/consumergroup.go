@@ -130,22 +130,21 @@ func (m *member) newCommits() *commits {
 	return newCommits(ledger, m.config.CommitInterval, m.config.Linger, m.config.TransactionRecords, m.committing)
 }
 
-// committing logs the first commit that fails and the next that does not, and tells the monitor of a failure that lasts.
+// committing logs the first of some commits that fail and the next that does not, and tells the monitor. During a
+// rebalance the group refuses commits for a moment: of that it tells only when it lasts.
 func (m *member) committing(failures int, err error) {
 	switch {
-	case err != nil && failures == 1:
-		m.log.Warn("a commit failed and is tried again", "error", err)
-	case err != nil && failures == lastingFailures:
-		m.log.Error("commits fail: what is finished will be handled again if this process ends now", "error", err)
-		m.monitor.Committing(m.pipeline.Group(), err)
-	case err == nil && failures > 0:
+	case err == nil:
 		m.log.Info("commits are written again", "failures", failures)
 		m.monitor.Committing(m.pipeline.Group(), nil)
+	case failures == lastingFailures, failures == 1 && !moved(err):
+		m.log.Warn("the commit failed and is tried again: what is finished would be handled again if this process ended now", "error", err)
+		m.monitor.Committing(m.pipeline.Group(), err)
 	}
 }
 
-// lastingFailures is how many commits in a row must fail before the member counts as not ready.
-const lastingFailures = 5
+// lastingFailures is how many commits in a row are refused where it is not for a rebalance.
+const lastingFailures = 10
 
 // work takes part in the group until ctx ends, and commits until the last claim has gone.
 func (m *member) work(ctx context.Context) {
