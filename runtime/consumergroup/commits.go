@@ -177,7 +177,7 @@ func (c *commits) take() []handled {
 func (c *commits) settle(batch []handled, ok bool) {
 	if ok {
 		for _, h := range batch {
-			h.claim.settle(h.delivery)
+			h.claim.committed(h.delivery)
 		}
 		return
 	}

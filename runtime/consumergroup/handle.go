@@ -72,6 +72,12 @@ func (c *claim) finish(d *delivery) {
 	c.settle(d)
 }
 
+// committed takes note that d was committed in a transaction.
+func (c *claim) committed(d *delivery) {
+	c.session.pipeline.Committed(&d.opened.Delivery)
+	c.settle(d)
+}
+
 // settle gives back the room that the record took.
 func (c *claim) settle(d *delivery) {
 	d.release()

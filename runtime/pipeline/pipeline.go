@@ -25,6 +25,8 @@ type Pipeline struct {
 	observers []Observer
 	waits     Backoff
 	now       func() time.Time
+
+	transactional bool
 }
 
 // route is what a record is led by.
@@ -43,8 +45,8 @@ type Options struct {
 	Middleware func(function.Spec) []Middleware
 	// Once returns what remembers the events that a function has handled, or nil. Default: none is remembered.
 	Once func(function.Spec) Once
-	// Transactional says that the sink acknowledges when the door commits, after Handle. Once then never learns that events
-	// were published. Default: the sink returns when they are acknowledged.
+	// Transactional says that the sink acknowledges when the door commits, after Handle: the door then calls Committed. Once
+	// never learns that events were published. Default: the sink returns when they are acknowledged.
 	Transactional bool
 	// Observers are told of each outcome.
 	Observers []Observer
@@ -67,6 +69,8 @@ func New(group string, functions []Function, sink Sink, dead DeadLetters, o *Opt
 		dead:      dead,
 		observers: o.Observers,
 		waits:     o.Waits,
+
+		transactional: o.Transactional,
 		now:       time.Now,
 	}
 	if p.waits == (Backoff{}) {
@@ -202,7 +206,7 @@ func (p *Pipeline) judge(ctx context.Context, d *Delivery, o *Outcome, err error
 	}
 	switch o.Verdict {
 	case function.Done, function.Dropped:
-		p.observe(o)
+		p.finish(o)
 		return 0, true
 	case function.Broken:
 		d.Attempts--
@@ -301,9 +305,19 @@ func (p *Pipeline) bury(ctx context.Context, d *Delivery, o *Outcome) (time.Dura
 	}
 	o.Verdict, o.Err = function.DeadLetter, d.letter.Err
 	d.letter = nil
-	p.observe(o)
+	p.finish(o)
 	return 0, true
 }
+
+// finish tells of the outcome of a finished record, unless its door does so when it has committed it.
+func (p *Pipeline) finish(o *Outcome) {
+	if !p.transactional {
+		p.observe(o)
+	}
+}
+
+// Committed tells the observers of a finished record's outcome, where Options.Transactional has put that off.
+func (p *Pipeline) Committed(d *Delivery) { p.observe(&d.outcome) }
 
 func (p *Pipeline) observe(o *Outcome) {
 	for _, observer := range p.observers {
