@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/consumergroup"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/kafkasink"
@@ -93,6 +94,7 @@ type process struct {
 	log       *slog.Logger
 	server    *telemetry.Server
 	monitor   *monitor
+	circuits  *breaker.Set
 	sink      *kafkasink.Sink
 	letters   *letters
 	observers []pipeline.Observer
@@ -115,6 +117,8 @@ func newProcess(s *settings, functions []pipeline.Function, log *slog.Logger, o 
 		monitor:   newMonitor(metrics, specs, o.Started),
 		observers: append([]pipeline.Observer{metrics, telemetry.NewOutcomeLog(log)}, o.Observers...),
 	}
+	p.circuits = breaker.NewSet(s.Breaker.options(log, metrics))
+	p.monitor.SetCircuits(p.circuits.States)
 	p.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
 	if err != nil {
 		return nil, err
@@ -147,7 +151,7 @@ func (p *process) run(ctx context.Context, functions []pipeline.Function) error 
 
 // member takes part in one consumer group.
 func (p *process) member(ctx context.Context, group string, functions []pipeline.Function) error {
-	standard := middleware.Standard(pipeline.Backoff{First: p.settings.Retry.First, Max: p.settings.Retry.Max})
+	standard := middleware.WithCircuits(p.circuits, pipeline.Backoff{First: p.settings.Retry.First, Max: p.settings.Retry.Max})
 	out, err := p.outlet(group)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -42,6 +43,8 @@ type bundle struct {
 	in, out, letters string
 	addr             string
 	environment      map[string]string
+	// down: the dependency that subject "mails" needs is unavailable.
+	down atomic.Bool
 }
 
 func setup(t *testing.T) *bundle {
@@ -82,8 +85,11 @@ func (b *bundle) spec(t *testing.T) function.Spec {
 		Topics: map[string]string{outType: b.out},
 		New: func(function.Lookup) (function.Handler, error) {
 			return function.Raw(func(_ context.Context, e event.Event) ([]event.Event, error) {
-				if e.Subject() == "fails" {
+				switch {
+				case e.Subject() == "fails":
 					return nil, errors.New("it always fails")
+				case e.Subject() == "mails" && b.down.Load():
+					return nil, function.Unavailable("smtp", errors.New("connection refused"))
 				}
 				answer := event.New()
 				answer.SetType(outType)
@@ -215,6 +221,33 @@ func TestHealthReadinessAndMetrics(t *testing.T) {
 	runtimetest.Eventually(t, "the record counted", func() bool {
 		_, body := b.get(t, "/metrics")
 		return strings.Contains(body, "kafka_messages_consumed_total{") && strings.Contains(body, `consumer_group="`+spec.Group+`"`)
+	})
+}
+
+func TestACircuitOpensAndClosesAsTheEnvironmentSays(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.environment["BREAKER_FAILURE_THRESHOLD"] = "2"
+	b.environment["BREAKER_RECOVERY_TIMEOUT"] = "50ms"
+	b.environment["BREAKER_MONITORING_PERIOD"] = "1m"
+	b.environment["BREAKER_SUCCESS_THRESHOLD"] = "1"
+	b.down.Store(true)
+	b.start(t, b.spec(t))
+	b.send(t, "mails1")
+	runtimetest.Eventually(t, "the circuit opened", func() bool {
+		_, body := b.get(t, "/metrics")
+		return strings.Contains(body, `circuit_openings_total{dependency="smtp"}`)
+	})
+	for _, path := range []string{"/readyz", "/healthz"} {
+		if status, body := b.get(t, path); status != http.StatusOK || !strings.Contains(body, `"circuits":{"smtp":"`) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	b.down.Store(false)
+	b.Records(t, b.out, 1)
+	runtimetest.Eventually(t, "the circuit closed", func() bool {
+		_, body := b.get(t, "/readyz")
+		return strings.Contains(body, `"circuits":{"smtp":"closed"}`)
 	})
 }
 

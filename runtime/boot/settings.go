@@ -1,8 +1,10 @@
 package boot
 
 import (
+	"log/slog"
 	"time"
 
+	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/config"
 	"github.com/millrace/millrace/runtime/consumergroup"
 	"github.com/millrace/millrace/runtime/function"
@@ -18,6 +20,7 @@ type settings struct {
 	Telemetry telemetry.Config
 	Publish   publishing
 	Retry     retrying
+	Breaker   breaking
 }
 
 type publishing struct {
@@ -33,6 +36,24 @@ type retrying struct {
 
 func (s *settings) sinkOptions() *kafkasink.Options {
 	return &kafkasink.Options{Format: kafkasink.Format(s.Publish.Format), Compression: s.Publish.Compression}
+}
+
+type breaking struct {
+	FailureThreshold int           `env:"BREAKER_FAILURE_THRESHOLD, default=5" min:"1" max:"1000" doc:"Failures of a dependency in a row that open its circuit: records that need it wait, no attempt is spent."`
+	RecoveryTimeout  time.Duration `env:"BREAKER_RECOVERY_TIMEOUT, default=30s" min:"10ms" max:"1h" doc:"How long a circuit stays open before one record is tried."`
+	MonitoringPeriod time.Duration `env:"BREAKER_MONITORING_PERIOD, default=10s" min:"10ms" max:"1h" doc:"The time within which those failures must come."`
+	SuccessThreshold int           `env:"BREAKER_SUCCESS_THRESHOLD, default=3" min:"1" max:"1000" doc:"Records in a row that must succeed, one at a time, before a circuit closes."`
+}
+
+func (b *breaking) options(log *slog.Logger, metrics *telemetry.Metrics) *breaker.Options {
+	return &breaker.Options{
+		FailureThreshold: b.FailureThreshold,
+		RecoveryTimeout:  b.RecoveryTimeout,
+		MonitoringPeriod: b.MonitoringPeriod,
+		SuccessThreshold: b.SuccessThreshold,
+		Log:              log,
+		OnChange:         metrics.CircuitChanged,
+	}
 }
 
 // load reads the settings, or reports every problem of the environment at once.

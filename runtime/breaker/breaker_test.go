@@ -302,7 +302,7 @@ func TestACallThatBeganBeforeTheChangeIsNotCountedAfterIt(t *testing.T) {
 			}
 		}
 		assertState(t, b, breaker.HalfOpen)
-		assertRefused(t, b)
+		_ = assertRefused(t, b)
 		probe.Fail(errRefused)
 		assertState(t, b, breaker.Open)
 	})
@@ -361,7 +361,7 @@ func TestChangesAreToldInOrderAndLoggedOnceEach(t *testing.T) {
 		b := circuit(t, o)
 		fail(t, b, 5)
 		for range 1000 {
-			assertRefused(t, b)
+			_ = assertRefused(t, b)
 		}
 		time.Sleep(31 * time.Second)
 		fail(t, b, 1)
@@ -449,14 +449,14 @@ func TestConcurrentCallsMeetOneProbe(t *testing.T) {
 		fail(t, b, 5)
 		time.Sleep(31 * time.Second)
 		var (
-			running, most, passed atomic.Int64
-			all                   sync.WaitGroup
+			running, passed atomic.Int64
+			all             sync.WaitGroup
 		)
 		for range 64 {
 			all.Go(func() {
 				_ = b.Do(t.Context(), func(context.Context) error {
-					now := running.Add(1)
-					for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
+					if n := running.Add(1); n > 1 {
+						t.Errorf("%d probes at the same time", n)
 					}
 					time.Sleep(time.Second)
 					running.Add(-1)
@@ -466,8 +466,8 @@ func TestConcurrentCallsMeetOneProbe(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if most.Load() != 1 || passed.Load() != 1 {
-			t.Errorf("%d probes, up to %d at the same time", passed.Load(), most.Load())
+		if passed.Load() != 1 {
+			t.Errorf("%d calls went through, want the probe", passed.Load())
 		}
 	})
 }

@@ -80,8 +80,8 @@ func (n *dependencies) learn(err error) {
 	if !ok {
 		return
 	}
-	b, ok := n.circuits.Breaker(unavailable.Dependency)
-	if !ok || !b.Blames(err) || !n.add(b) {
+	b, ok := n.add(unavailable.Dependency)
+	if !ok || !b.Blames(err) {
 		return
 	}
 	if call, refused := b.Allow(); refused == nil {
@@ -89,17 +89,21 @@ func (n *dependencies) learn(err error) {
 	}
 }
 
-// add adds b to what the function needs. It is false when b is there already, or when there is no room.
-func (n *dependencies) add(b *breaker.Breaker) bool {
+// add adds a dependency to what the function needs. It is false when it is there already, or when there is no room.
+func (n *dependencies) add(dependency string) (*breaker.Breaker, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	known := n.list()
-	if len(known) == maxDependencies || slices.Contains(known, b) {
-		return false
+	named := func(b *breaker.Breaker) bool { return b.Dependency() == dependency }
+	if len(known) == maxDependencies || slices.ContainsFunc(known, named) {
+		return nil, false
 	}
-	longer := append(slices.Clone(known), b)
-	n.known.Store(&longer)
-	return true
+	b, ok := n.circuits.Breaker(dependency)
+	if ok {
+		longer := append(slices.Clone(known), b)
+		n.known.Store(&longer)
+	}
+	return b, ok
 }
 
 // calls are what an attempt was let through for.

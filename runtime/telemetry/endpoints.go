@@ -23,8 +23,8 @@ const (
 //
 //   - /healthz: 200 as long as the process answers. A broker that is down is not mended by a restart, so it is told in the
 //     body alone: {"status":"healthy","details":{"connectedTopics":5,"activeConsumers":3,"producerConnected":true}};
-//     "unhealthy" has details.error besides.
-//   - /readyz: 200, or 503 with every unmet condition.
+//     "unhealthy" has details.error besides, and a process that has circuits tells their states as details.circuits.
+//   - /readyz: 200, or 503 with every unmet condition; with the circuits, too.
 //   - /metrics: what metrics gathers, for Prometheus.
 func NewMux(health *Health, metrics prometheus.Gatherer) *http.ServeMux {
 	mux := http.NewServeMux()
@@ -44,15 +44,16 @@ type healthAnswer struct {
 }
 
 type healthDetails struct {
-	ConnectedTopics   int    `json:"connectedTopics"`
-	ActiveConsumers   int    `json:"activeConsumers"`
-	ProducerConnected bool   `json:"producerConnected"`
-	Error             string `json:"error,omitempty"`
+	ConnectedTopics   int               `json:"connectedTopics"`
+	ActiveConsumers   int               `json:"activeConsumers"`
+	ProducerConnected bool              `json:"producerConnected"`
+	Circuits          map[string]string `json:"circuits,omitempty"`
+	Error             string            `json:"error,omitempty"`
 }
 
 func (h *Health) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	c := h.counts()
-	answer := healthAnswer{"healthy", healthDetails{c.topics, c.consumers, c.producer, ""}}
+	answer := healthAnswer{"healthy", healthDetails{c.topics, c.consumers, c.producer, c.circuits, ""}}
 	if err := h.Ready(); err != nil {
 		answer.Status, answer.Details.Error = "unhealthy", reason(err)
 	}
@@ -62,6 +63,7 @@ func (h *Health) serveHealth(w http.ResponseWriter, _ *http.Request) {
 type readyAnswer struct {
 	Status     string            `json:"status"`
 	Conditions []conditionAnswer `json:"conditions,omitempty"`
+	Circuits   map[string]string `json:"circuits,omitempty"`
 }
 
 type conditionAnswer struct {
@@ -72,10 +74,10 @@ type conditionAnswer struct {
 func (h *Health) serveReady(w http.ResponseWriter, _ *http.Request) {
 	notReady, ok := errors.AsType[*NotReadyError](h.Ready())
 	if !ok {
-		writeJSON(w, http.StatusOK, readyAnswer{Status: "ready"})
+		writeJSON(w, http.StatusOK, readyAnswer{Status: "ready", Circuits: h.counts().circuits})
 		return
 	}
-	answer := readyAnswer{Status: "not ready"}
+	answer := readyAnswer{Status: "not ready", Circuits: h.counts().circuits}
 	for _, c := range notReady.Conditions {
 		answer.Conditions = append(answer.Conditions, conditionAnswer{c.Component, reason(c.Err)})
 	}
@@ -97,5 +99,5 @@ func writeJSON(w http.ResponseWriter, status int, answer any) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	// A client that went away is no concern of the process.
-	_ = json.MarshalWrite(w, answer)
+	_ = json.MarshalWrite(w, answer, json.Deterministic(true))
 }

@@ -17,6 +17,7 @@ type Health struct {
 	topics    int
 	consumers map[string]int
 	producer  func() bool
+	circuits  func() map[string]string
 }
 
 // NewHealth returns a Health that is ready, with no topics, no consumers and no producer.
@@ -25,6 +26,7 @@ func NewHealth() *Health {
 		unmet:     map[string]error{},
 		consumers: map[string]int{},
 		producer:  func() bool { return false },
+		circuits:  func() map[string]string { return nil },
 	}
 }
 
@@ -103,6 +105,14 @@ func (h *Health) SetProducer(connected func() bool) {
 	h.producer = connected
 }
 
+// SetCircuits tells how to find out the states of circuits by their dependencies. states is called for each answer and
+// must not block. An open circuit is no reason not to be ready: the process works as it is meant to.
+func (h *Health) SetCircuits(states func() map[string]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.circuits = states
+}
+
 // Joined tells that a consumer takes part in its group. It sets the component that [ConsumerComponent] names to fine.
 func (h *Health) Joined(group string) {
 	h.mu.Lock()
@@ -134,6 +144,7 @@ var errNotMember = errors.New("not a member of the group: joining, rebalancing o
 type counts struct {
 	topics, consumers int
 	producer          bool
+	circuits          map[string]string
 }
 
 func (h *Health) counts() counts {
@@ -142,8 +153,8 @@ func (h *Health) counts() counts {
 	for _, n := range h.consumers {
 		c.consumers += n
 	}
-	connected := h.producer
+	connected, circuits := h.producer, h.circuits
 	h.mu.Unlock()
-	c.producer = connected()
+	c.producer, c.circuits = connected(), circuits()
 	return c
 }

@@ -134,3 +134,23 @@ func TestMuxAnswersReadersOnly(t *testing.T) {
 		t.Errorf("/: got %d", answer.Code)
 	}
 }
+
+func TestAnOpenCircuitIsToldAndLeavesTheProcessReady(t *testing.T) {
+	t.Parallel()
+	h := telemetry.NewHealth()
+	mux := telemetry.NewMux(h, prometheus.NewRegistry())
+	h.SetCircuits(func() map[string]string { return map[string]string{"smtp": "open", "db": "closed"} })
+	answer := get(t, mux, http.MethodGet, "/readyz")
+	if want := `{"status":"ready","circuits":{"db":"closed","smtp":"open"}}`; answer.Code != http.StatusOK || answer.Body.String() != want {
+		t.Errorf("got %d %s, want %s", answer.Code, answer.Body, want)
+	}
+	answer = get(t, mux, http.MethodGet, "/healthz")
+	want := `{"status":"healthy","details":{"connectedTopics":0,"activeConsumers":0,"producerConnected":false,"circuits":{"db":"closed","smtp":"open"}}}`
+	if answer.Body.String() != want {
+		t.Errorf("got %s, want %s", answer.Body, want)
+	}
+	h.Expect("orders")
+	if answer := get(t, mux, http.MethodGet, "/readyz"); !strings.HasSuffix(answer.Body.String(), `}],"circuits":{"db":"closed","smtp":"open"}}`) {
+		t.Errorf("got %s", answer.Body)
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/pipeline"
 )
@@ -44,6 +45,8 @@ const maxDependencies = 50
 //	kafka_handler_duration_seconds{topic, consumer_group, function}           time of attempts, publishing included
 //	kafka_records_in_flight{topic, consumer_group, function}                  attempts that run now
 //	kafka_consumer_lag{topic, consumer_group, partition}                      records from the frontier to the end
+//	circuit_state{dependency}                                                 0 closed, 1 half-open, 2 open
+//	circuit_openings_total{dependency}                                        times that the circuit opened
 //
 // Labels come from the Specs. What no Spec names (a foreign topic, an event type, an error class) is counted as "other",
 // so that no producer can make series. The function of a record that has none is "none".
@@ -57,6 +60,8 @@ type Metrics struct {
 	seconds     *prometheus.HistogramVec
 	inFlight    *prometheus.GaugeVec
 	lag         *prometheus.GaugeVec
+	circuits    *prometheus.GaugeVec
+	openings    *prometheus.CounterVec
 
 	// series holds what an outcome counts with; foreign is for those that no Spec announced.
 	series  map[seriesKey]*series
@@ -122,8 +127,14 @@ func newVectors() *Metrics {
 			Help:    "Time of one attempt, the publishing of its events included.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}, []string{"topic", "consumer_group", "function"}),
-		inFlight:     gauge("kafka_records_in_flight", "Attempts that run now.", "function"),
-		lag:          gauge("kafka_consumer_lag", "Records of a partition from the first unfinished one to its end.", "partition"),
+		inFlight: gauge("kafka_records_in_flight", "Attempts that run now.", "function"),
+		lag:      gauge("kafka_consumer_lag", "Records of a partition from the first unfinished one to its end.", "partition"),
+		circuits: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "circuit_state", Help: "The circuit of a dependency: 0 closed, 1 half-open, 2 open.",
+		}, []string{"dependency"}),
+		openings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "circuit_openings_total", Help: "Times that the circuit of a dependency opened, after a failed probe included.",
+		}, []string{"dependency"}),
 		series:       map[seriesKey]*series{},
 		dependencies: map[string]bool{},
 	}
@@ -133,6 +144,7 @@ func (m *Metrics) register(registry prometheus.Registerer) []error {
 	var problems []error
 	for _, c := range []prometheus.Collector{
 		m.consumed, m.errors, m.retries, m.deadLetters, m.unavailable, m.emitted, m.seconds, m.inFlight, m.lag,
+		m.circuits, m.openings,
 	} {
 		if err := registry.Register(c); err != nil {
 			problems = append(problems, fmt.Errorf("metrics: %w", err))
@@ -203,7 +215,7 @@ func (m *Metrics) Observe(o *pipeline.Outcome) {
 		m.countError(s, o.Err)
 		m.deadLetters.WithLabelValues(s.topic, s.group, s.function, letterClass(o.Err)).Inc()
 	case function.Broken:
-		m.unavailable.WithLabelValues(s.topic, s.group, s.function, m.dependency(o.Err)).Inc()
+		m.countUnavailable(s, o.Err)
 	}
 }
 
@@ -271,21 +283,39 @@ func knownClass(class string) string {
 	return other
 }
 
-// dependency returns the label of the dependency that err says is down.
-func (m *Metrics) dependency(err error) string {
-	var unavailable *function.UnavailableError
-	if !errors.As(err, &unavailable) {
-		return other
+// countUnavailable counts an attempt that found a dependency down. A record that waits for something else, or for an open
+// circuit, found nothing out.
+func (m *Metrics) countUnavailable(s *series, err error) {
+	if _, waits := errors.AsType[*function.WaitError](err); waits {
+		return
 	}
+	label := other
+	if unavailable, ok := errors.AsType[*function.UnavailableError](err); ok {
+		label = m.dependency(unavailable.Dependency)
+	}
+	m.unavailable.WithLabelValues(s.topic, s.group, s.function, label).Inc()
+}
+
+// CircuitChanged tells of a change of a circuit.
+func (m *Metrics) CircuitChanged(c breaker.Change) {
+	label := m.dependency(c.Dependency)
+	m.circuits.WithLabelValues(label).Set(float64(c.To))
+	if c.To == breaker.Open {
+		m.openings.WithLabelValues(label).Inc()
+	}
+}
+
+// dependency returns the label of a dependency.
+func (m *Metrics) dependency(name string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.dependencies[unavailable.Dependency] {
+	if !m.dependencies[name] {
 		if len(m.dependencies) == maxDependencies {
 			return other
 		}
-		m.dependencies[unavailable.Dependency] = true
+		m.dependencies[name] = true
 	}
-	return unavailable.Dependency
+	return name
 }
 
 // InFlight returns a middleware that counts the running attempts of the function of spec. spec must be complete.

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/pipeline"
 	"github.com/millrace/millrace/runtime/telemetry"
@@ -143,6 +144,10 @@ kafka_processing_errors_total{undecodable mail none orders} 1`},
 		}), `
 kafka_handler_duration_seconds{mail mailer orders} 1
 kafka_unavailable_total{mail smtp mailer orders} 1`},
+		{"a circuit is open", base(func(o *pipeline.Outcome) {
+			o.Attempt, o.Took, o.Verdict = 0, 0, function.Broken
+			o.Err = &function.WaitError{Circuit: "smtp", Err: failure}
+		}), "\n"},
 		{"a dead letter written at a later try, without an attempt", base(func(o *pipeline.Outcome) {
 			o.Took, o.Verdict, o.Err = 0, function.DeadLetter, function.Permanent(failure)
 		}), `
@@ -197,6 +202,32 @@ func TestMetricsLag(t *testing.T) {
 	m.Released("mail", "orders", 1)
 	if got, want := counts(t, registry, "kafka_consumer_lag"), "kafka_consumer_lag{mail 0 orders} 7"; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestMetricsFollowCircuits(t *testing.T) {
+	t.Parallel()
+	m, registry := newMetrics(t, spec("mailer", "orders", "mail"))
+	names := []string{"circuit_state", "circuit_openings_total"}
+	for _, change := range []struct {
+		to   breaker.State
+		want string
+	}{
+		{breaker.Open, "circuit_openings_total{smtp} 1\ncircuit_state{smtp} 2"},
+		{breaker.HalfOpen, "circuit_openings_total{smtp} 1\ncircuit_state{smtp} 1"},
+		{breaker.Open, "circuit_openings_total{smtp} 2\ncircuit_state{smtp} 2"},
+		{breaker.Closed, "circuit_openings_total{smtp} 2"}, // counts leaves out what is 0
+	} {
+		m.CircuitChanged(breaker.Change{Dependency: "smtp", To: change.to})
+		if got := counts(t, registry, names...); got != change.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", change.to, got, change.want)
+		}
+	}
+	for i := range 10_000 {
+		m.CircuitChanged(breaker.Change{Dependency: fmt.Sprint(i), To: breaker.Open})
+	}
+	if got := series(t, registry); got >= 200 {
+		t.Errorf("%d series", got)
 	}
 }
 

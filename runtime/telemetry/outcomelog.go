@@ -30,6 +30,7 @@ const (
 //	dropped on purpose            info
 //	failed, tried again           info after the first attempt, then warn
 //	dependency down               warn, at most once in 10 s for each dependency
+//	waits, for an open circuit    debug: runtime/breaker tells of each change of a circuit
 //	type that nobody accepts      warn, at most once a minute for each topic and type
 //	dead letter                   error
 //
@@ -85,6 +86,12 @@ func (l *OutcomeLog) dropped(o *pipeline.Outcome) {
 }
 
 func (l *OutcomeLog) waits(o *pipeline.Outcome) {
+	if _, waits := errors.AsType[*function.WaitError](o.Err); waits {
+		if l.log.Enabled(context.Background(), slog.LevelDebug) {
+			l.write(slog.LevelDebug, "the record waits", o, slog.Any("error", o.Err), slog.Duration("after", o.After))
+		}
+		return
+	}
 	dependency := other
 	if unavailable, ok := errors.AsType[*function.UnavailableError](o.Err); ok {
 		dependency = unavailable.Dependency

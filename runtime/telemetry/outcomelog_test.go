@@ -60,6 +60,7 @@ func TestOutcomeLogLines(t *testing.T) {
 		{"first failure", outcome(function.Retry, failure), "INFO", map[string]any{"error": "refused"}},
 		{"second failure", second, "WARN", map[string]any{"error": "refused", "attempt": 2.0}},
 		{"unavailable", outcome(function.Broken, function.Unavailable("smtp", failure)), "WARN", map[string]any{"dependency": "smtp", "count": 1.0}},
+		{"open circuit", outcome(function.Broken, &function.WaitError{Circuit: "smtp", Err: failure}), "DEBUG", map[string]any{"error": "refused"}},
 		{"dead letter", outcome(function.DeadLetter, function.Permanent(failure)), "ERROR", map[string]any{"class": "permanent"}},
 		{"unaccepted", unaccepted("orders", "strange"), "WARN", map[string]any{"type": "strange", "function": "", "attempt": 0.0}},
 		{"undecodable", &pipeline.Outcome{Group: "mail", Record: record("orders"), Verdict: function.DeadLetter, Err: failure}, "ERROR", map[string]any{"event_id": "", "function": ""}},
