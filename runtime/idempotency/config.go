@@ -34,10 +34,12 @@ func (c Config) Validate() error {
 	switch c.Store {
 	case "sqlite", "postgres", "redis":
 		problems = append(problems, c.urlProblem())
-	default:
+	case "none", "memory":
 		if !c.URL.IsZero() {
 			problems = append(problems, problem("IDEMPOTENCY_URL", "is set, but IDEMPOTENCY_STORE is %s", c.Store))
 		}
+	default:
+		problems = append(problems, problem("IDEMPOTENCY_STORE", "must be one of none, memory, sqlite, postgres, redis"))
 	}
 	return errors.Join(problems...)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -48,11 +49,13 @@ func OpenRedis(ctx context.Context, url string, connections int, retention time.
 	// Neither is understood by servers that merely speak the protocol.
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	// The client's own log would go past the program's, to standard error. What it tells comes back as errors, too.
+	logging.Disable()
 	r := &Redis{client: redis.NewClient(o), retention: retention}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if err := r.client.Ping(ctx).Err(); err != nil {
-		return nil, errors.Join(fmt.Errorf("Redis at %s: %w", o.Addr, err), r.client.Close()) //nolint:staticcheck // a name
+		return nil, errors.Join(fmt.Errorf("Redis at %s: %w", o.Addr, err), r.client.Close())
 	}
 	return r, nil
 }

@@ -134,13 +134,17 @@ func (d *Daemon) log() []byte {
 	return content[max(0, len(content)-logTail):]
 }
 
-// Kill ends the server at once, as a crash of its process does.
+// Kill ends the server at once, with the processes that it has started, as a crash of its machine does.
 func (d *Daemon) Kill() {
 	if d.process == nil {
 		return
 	}
+	started := children(d.process.Pid)
 	_ = d.process.Kill() // it may have ended by itself
 	<-d.ended
+	for _, child := range started {
+		_ = child.Kill()
+	}
 }
 
 // Stop ends the server and removes its data.

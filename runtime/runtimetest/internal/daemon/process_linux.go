@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -44,4 +45,20 @@ func credential() (*syscall.Credential, error) {
 		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 	}
 	return nil, fmt.Errorf("this process runs as root, and there is neither a user postgres nor a user nobody to run servers as")
+}
+
+// children returns the processes that a process has started (proc(5), children).
+func children(pid int) []*os.Process {
+	list, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // a kernel without: they notice that their parent is gone
+	var found []*os.Process
+	for text := range strings.FieldsSeq(string(list)) {
+		child, err := strconv.Atoi(text)
+		if err != nil {
+			continue
+		}
+		if process, err := os.FindProcess(child); err == nil {
+			found = append(found, process)
+		}
+	}
+	return found
 }

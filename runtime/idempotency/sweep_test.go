@@ -1,0 +1,67 @@
+package idempotency
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/runtime/runtimetest"
+	"github.com/millrace/millrace/runtime/runtimetest/postgres"
+)
+
+// What has expired leaves the table, batch by batch; what has not stays.
+func TestExpiredRowsAreRemoved(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) (*SQL, error){
+		"sqlite": func(t *testing.T) (*SQL, error) {
+			return OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "store.db"), time.Hour, slog.New(slog.DiscardHandler))
+		},
+		"postgres": func(t *testing.T) (*SQL, error) {
+			return OpenPostgres(t.Context(), postgres.Start(t).Database(t), 2, time.Hour, slog.New(slog.DiscardHandler))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := open(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			const expired, kept = 2*sweepBatch + 10, 3
+			tx, _, err := s.Begin(t.Context(), Key{ID: "fill"}, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range expired + kept {
+				lease := time.Millisecond
+				if i >= expired {
+					lease = time.Hour
+				}
+				if _, err := s.claim(t.Context(), tx.SQL(), Key{ID: fmt.Sprint(i)}, uuid.New(), lease); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tx.Complete(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			runtimetest.Eventually(t, "expired rows gone", func() bool {
+				if err := s.removeExpired(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				return s.rows(t) == kept+1
+			})
+		})
+	}
+}
+
+func (s *SQL) rows(t *testing.T) (n int) {
+	t.Helper()
+	if err := s.db.QueryRowContext(t.Context(), "SELECT count(*) FROM millrace_idempotency").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
