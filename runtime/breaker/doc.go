@@ -2,10 +2,10 @@
 // database, that may be down. While a circuit is open nobody calls the dependency; after a pause one probe at a time goes
 // through, and when enough of them succeeded in a row the circuit closes.
 //
-//	closed     FailureThreshold failures in a row, within MonitoringPeriod   then open
-//	open       RecoveryTimeout is over                                       then half-open
-//	half-open  a probe fails                                                 then open
-//	half-open  SuccessThreshold probes succeed in a row                      then closed
+//	from closed     to open       after FailureThreshold failures in a row within MonitoringPeriod
+//	from open       to half-open  when RecoveryTimeout is over
+//	from half-open  to open       when a probe fails
+//	from half-open  to closed     after SuccessThreshold probes in a row that succeed
 //
 // The runtime's own use is runtime/middleware: a function says [function.Unavailable], and its records wait while the
 // circuit is open. Code that calls a dependency by itself may use [Set.Do].

@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/middleware"
@@ -283,4 +286,47 @@ func BenchmarkBreaker(b *testing.B) {
 			})
 		})
 	}
+}
+
+// outcomes are what a pipeline told.
+type outcomes []pipeline.Outcome
+
+func (o *outcomes) Observe(told *pipeline.Outcome) { *o = append(*o, *told) }
+
+func TestAnAttemptThatACircuitDoesNotLetThroughIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told outcomes
+		unmade := func(function.Lookup) (function.Handler, error) { return nil, errBoom }
+		p, err := pipeline.New("group", []pipeline.Function{{
+			Spec: function.Spec{Name: "mail", Topic: "in", New: unmade},
+			Handler: function.Raw(func(context.Context, event.Event) ([]event.Event, error) {
+				time.Sleep(time.Millisecond)
+				return nil, errDown
+			}, "placed"),
+		}}, nil, nil, &pipeline.Options{
+			Middleware: middleware.WithCircuits(newCircuits(), pipeline.Backoff{First: time.Second, Max: time.Minute}),
+			Observers:  []pipeline.Observer{&told},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &pipeline.Delivery{Record: pipeline.Record{Topic: "in"}}
+		for _, h := range [][2]string{{"ce_specversion", "1.0"}, {"ce_id", "1"}, {"ce_source", "/test"}, {"ce_type", "placed"}} {
+			d.Headers = append(d.Headers, kafkabinding.Header{Key: []byte(h[0]), Value: []byte(h[1])})
+		}
+		for i := range 6 {
+			after, finished := p.Handle(t.Context(), d)
+			if finished || d.Attempts != 0 || after <= 0 || d.Blocked() != (i == 5) {
+				t.Errorf("call %d: finished %t, %d attempts spent, again after %s, blocked %t", i, finished, d.Attempts, after, d.Blocked())
+			}
+		}
+		if made := told[4]; made.Attempt != 1 || made.Took != time.Millisecond {
+			t.Errorf("an attempt that was made is told as attempt %d that took %s", made.Attempt, made.Took)
+		}
+		if waits := told[5]; waits.Verdict != function.Broken || waits.Attempt != 0 || waits.Took != 0 || waits.After < 30*time.Second {
+			t.Errorf("an attempt that was not made is told as %s, attempt %d, took %s, again after %s",
+				waits.Verdict, waits.Attempt, waits.Took, waits.After)
+		}
+	})
 }
