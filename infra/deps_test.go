@@ -41,6 +41,9 @@ const (
 	payloads  = "./cloudevents/..."
 )
 
+// databases are the clients of databases.
+var databases = []string{"github.com/jackc/pgx/...", "github.com/redis/go-redis/...", "modernc.org/sqlite/...", "github.com/pressly/goose/..."}
+
 // arrows are the rules that hold whatever functions there are.
 var arrows = []arrow{
 	{
@@ -59,7 +62,7 @@ var arrows = []arrow{
 	{
 		in: []string{
 			"./runtime/config", "./runtime/function", "./runtime/pipeline", "./runtime/middleware", "./runtime/breaker",
-			"./runtime/deadletter", "./runtime/telemetry",
+			"./runtime/deadletter", "./runtime/telemetry", "./runtime/idempotency",
 		},
 		unreachable: []string{
 			sarama, saramaSDK, lambda, franz, "./runtime/consumergroup", "./runtime/msktrigger", "./runtime/httpsink", "./runtime/boot",
@@ -96,6 +99,14 @@ var arrows = []arrow{
 		except: []string{"./localdev/...", "./runtime/runtimetest/...", "./runtime/chaos/..."},
 		never:  []string{"./runtime/runtimetest/...", "./runtime/chaos/...", "./localdev/..."},
 		why:    "faults, test suites and local tools are for laptops and tests",
+	},
+	{
+		in: []string{"./..."}, except: []string{"./runtime/boot", "./runtime/runtimetest/..."}, never: []string{"./runtime/idempotency"},
+		why: "whether and where handled events are remembered is the operator's choice: only the wiring knows",
+	},
+	{
+		in: []string{"./..."}, except: []string{"./runtime/idempotency", "./runtime/runtimetest/..."}, never: databases,
+		why: "functions get a transaction of database/sql; which database it is, only the stores know",
 	},
 	{
 		in: []string{"./functions/*/bootstrap"}, only: []string{"./functions/*", "./runtime/boot"},
@@ -188,6 +199,11 @@ func TestArrowsForbid(t *testing.T) {
 		{"./runtime/consumergroup", "", "github.com/aws/aws-lambda-go/lambda", "choice of the door"},
 		{"./runtime/kafkasink", "", "github.com/twmb/franz-go/pkg/kgo", "for laptops and tests"},
 		{"./runtime/boot", "", "./runtime/chaos", "for laptops and tests"},
+		{"./runtime/consumergroup", "", "./runtime/idempotency", "the operator's choice"},
+		{"./functions/order-paid", "", "./runtime/idempotency", "the operator's choice"},
+		{"./runtime/idempotency", "./runtime/kafkaclient", "github.com/IBM/sarama", "the same behind every door"},
+		{"./runtime/boot", "", "github.com/jackc/pgx/v5/stdlib", "only the stores know"},
+		{"./functions/order-paid", "", "modernc.org/sqlite", "only the stores know"},
 		{"./functions/order-paid/bootstrap", "", "./runtime/consumergroup", "names its functions"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/runtimetest", "no test code"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "testing", "no test code"},
@@ -227,7 +243,8 @@ func TestArrowsAllow(t *testing.T) {
 		"./functions/order-paid/internal/x":          {"net/http"},
 		"./functions/notification-requested":         {"github.com/wneessen/go-mail", "./runtime/config"},
 		"./functions/notification-service/bootstrap": {"./functions/order-paid", "./functions/order-created", "./runtime/boot"},
-		"./runtime/boot":                             {"./runtime/consumergroup", "./runtime/msktrigger", "github.com/aws/aws-lambda-go/lambda"},
+		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline"},
+		"./runtime/boot":                             {"./runtime/idempotency", "./runtime/consumergroup", "./runtime/msktrigger", "github.com/aws/aws-lambda-go/lambda"},
 		"./runtime/consumergroup":                    {"github.com/IBM/sarama", "./runtime/pipeline"},
 		"./localdev/broker":                          {"github.com/twmb/franz-go/pkg/kfake", "./runtime/kafkaclient", "./infra", "./runtime/chaos"},
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/consumergroup"
 	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/idempotency"
 	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/middleware"
 	"github.com/millrace/millrace/runtime/pipeline"
@@ -55,11 +56,11 @@ func Run(ctx context.Context, lookup function.Lookup, specs []function.Spec, o *
 	if log == nil {
 		log = telemetry.NewLogger(os.Stderr, s.Telemetry)
 	}
-	p, err := newProcess(s, functions, log, o)
+	p, err := newProcess(ctx, s, functions, log, o)
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.run(ctx, functions), p.sink.Close())
+	return errors.Join(p.run(ctx, functions), p.close())
 }
 
 // build completes the Specs and makes their handlers.
@@ -90,17 +91,19 @@ func (s *settings) name(functions []pipeline.Function) {
 
 // process is what the functions of a program share.
 type process struct {
-	settings  *settings
-	log       *slog.Logger
-	server    *telemetry.Server
-	monitor   *monitor
-	circuits  *breaker.Set
-	sink      *kafkasink.Sink
-	letters   *letters
+	settings *settings
+	log      *slog.Logger
+	server   *telemetry.Server
+	monitor  *monitor
+	circuits *breaker.Set
+	sink     *kafkasink.Sink
+	letters  *letters
+	// ledger is nil where handled events are not remembered.
+	ledger    *idempotency.Ledger
 	observers []pipeline.Observer
 }
 
-func newProcess(s *settings, functions []pipeline.Function, log *slog.Logger, o *Options) (*process, error) {
+func newProcess(ctx context.Context, s *settings, functions []pipeline.Function, log *slog.Logger, o *Options) (*process, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	specs := make([]function.Spec, len(functions))
@@ -126,13 +129,26 @@ func newProcess(s *settings, functions []pipeline.Function, log *slog.Logger, o 
 	p.monitor.SetProducer(p.sink.Connected)
 	p.letters, err = newLetters(s, p.sink, p.monitor.Health)
 	if err != nil {
-		return nil, errors.Join(err, p.sink.Close())
+		return nil, errors.Join(err, p.close())
+	}
+	p.ledger, err = idempotency.Open(ctx, s.Idempotency, log)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
 	}
 	p.server, err = telemetry.NewServer(s.Telemetry.HTTPAddr, telemetry.NewMux(p.monitor.Health, registry), log)
 	if err != nil {
-		return nil, errors.Join(err, p.sink.Close())
+		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
+}
+
+// close ends the connections that the process keeps.
+func (p *process) close() error {
+	err := p.sink.Close()
+	if p.ledger != nil {
+		err = errors.Join(err, p.ledger.Close())
+	}
+	return err
 }
 
 // run serves HTTP and takes part in every group until ctx ends or one of them cannot start.
@@ -158,6 +174,7 @@ func (p *process) member(ctx context.Context, group string, functions []pipeline
 	}
 	line, err := pipeline.New(group, functions, out.sink, out.letters, &pipeline.Options{
 		Transactional: out.stage != nil,
+		Once:          p.once(),
 		Middleware: func(spec function.Spec) []pipeline.Middleware {
 			return append([]pipeline.Middleware{p.monitor.InFlight(spec)}, standard(spec)...)
 		},
@@ -167,6 +184,14 @@ func (p *process) member(ctx context.Context, group string, functions []pipeline
 		err = p.take(ctx, line, out.stage)
 	}
 	return errors.Join(err, out.close())
+}
+
+// once returns the hook of what remembers handled events, nil where nothing does.
+func (p *process) once() func(function.Spec) pipeline.Once {
+	if p.ledger == nil {
+		return nil
+	}
+	return p.ledger.Once
 }
 
 // take takes part in the consumer group of line.

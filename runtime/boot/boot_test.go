@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -205,6 +207,42 @@ func TestARecordThatKeepsFailingIsDeadLettered(t *testing.T) {
 	}
 }
 
+func TestADuplicateIsHandledOnceAlsoAfterARestart(t *testing.T) { //nolint:tparallel // one run after the other
+	t.Parallel()
+	b := setup(t)
+	b.environment["IDEMPOTENCY_STORE"], b.environment["IDEMPOTENCY_URL"] = "sqlite", filepath.Join(t.TempDir(), "handled.db")
+	spec := b.spec(t)
+	var calls atomic.Int64
+	whole := spec.New
+	spec.New = func(lookup function.Lookup) (function.Handler, error) {
+		h, err := whole(lookup)
+		return function.Raw(func(ctx context.Context, e event.Event) ([]event.Event, error) {
+			calls.Add(1)
+			return h.Handle(ctx, e)
+		}, inType), err
+	}
+	for run, ids := range [][]string{{"a1", "a1", "a2"}, {"a2", "a1", "a3"}} {
+		t.Run(fmt.Sprintf("run %d", run+1), func(t *testing.T) {
+			b.start(t, spec)
+			b.send(t, ids...)
+			total := int64(3 * (run + 1))
+			runtimetest.Eventually(t, "every record committed", func() bool {
+				var committed int64
+				for _, offset := range b.Committed(t, spec.Group, b.in) {
+					committed += offset
+				}
+				return committed == total
+			})
+		})
+	}
+	if calls.Load() != 3 {
+		t.Errorf("the handler was called %d times for 3 events", calls.Load())
+	}
+	if got := b.Records(t, b.out, 3); len(got) != 3 {
+		t.Errorf("%d answers", len(got))
+	}
+}
+
 func TestHealthReadinessAndMetrics(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -291,14 +329,14 @@ func TestARecordAsLargeAsItsTopicAllowsFitsIntoTheDeadLetterTopic(t *testing.T) 
 func TestRunNamesEveryProblemOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	maps.Copy(b.environment, map[string]string{"WORKERS": "0", "EVENT_FORMAT": "xml", "HTTP_ADDR": "nonsense", "KAFKA_BROKERS": "nowhere"})
+	maps.Copy(b.environment, map[string]string{"WORKERS": "0", "EVENT_FORMAT": "xml", "HTTP_ADDR": "nonsense", "KAFKA_BROKERS": "nowhere", "IDEMPOTENCY_STORE": "redis"})
 	broken := b.spec(t)
 	broken.Name = "Not Good"
 	err := boot.Run(t.Context(), b.lookup, []function.Spec{broken}, nil)
 	if err == nil {
 		t.Fatal("it started")
 	}
-	for _, want := range []string{"WORKERS", "EVENT_FORMAT", "HTTP_ADDR", "KAFKA_BROKERS", `function "Not Good": Name`} {
+	for _, want := range []string{"WORKERS", "EVENT_FORMAT", "IDEMPOTENCY_URL", "HTTP_ADDR", "KAFKA_BROKERS", `function "Not Good": Name`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in:\n%v", want, err)
 		}
@@ -319,6 +357,9 @@ func TestRunRefusesToStart(t *testing.T) {
 			"DEAD_LETTER_TOPIC: topic absent does not exist"},
 		{"no output topic", func(_ *bundle, s *function.Spec) { s.Topics = map[string]string{outType: "absent"} },
 			"publishes: topic absent does not exist"},
+		{"no idempotency store", func(b *bundle, _ *function.Spec) {
+			b.environment["IDEMPOTENCY_STORE"], b.environment["IDEMPOTENCY_URL"] = "redis", "redis://127.0.0.1:1"
+		}, "IDEMPOTENCY_URL: Redis at 127.0.0.1:1"},
 		{"handler that cannot be made", func(_ *bundle, s *function.Spec) {
 			s.New = func(function.Lookup) (function.Handler, error) { return nil, errors.New("no such template") }
 		}, "function answer: no such template"},

@@ -8,6 +8,7 @@ import (
 	"github.com/millrace/millrace/runtime/config"
 	"github.com/millrace/millrace/runtime/consumergroup"
 	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/idempotency"
 	"github.com/millrace/millrace/runtime/kafkaclient"
 	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/telemetry"
@@ -21,6 +22,8 @@ type settings struct {
 	Publish   publishing
 	Retry     retrying
 	Breaker   breaking
+	// Idempotency is off unless IDEMPOTENCY_STORE is set.
+	Idempotency idempotency.Config
 }
 
 type publishing struct {
