@@ -83,13 +83,13 @@ func Run(ctx context.Context, client kafkaclient.Config, config Config, p *pipel
 	if m.monitor == nil {
 		m.monitor = nobody{}
 	}
-	close, err := m.open(client)
+	disconnect, err := m.open(client)
 	if err != nil {
 		return err
 	}
 	logged := m.logErrors()
 	m.work(ctx)
-	err = close()
+	err = disconnect()
 	<-logged
 	if err != nil {
 		m.log.Warn("leaving the group did not go smoothly", "error", err)
@@ -107,8 +107,9 @@ func (m *member) open(client kafkaclient.Config) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings.Net.ReadTimeout = answerTimeout
-	asking, err := client.Connect(settings)
+	other := *settings
+	other.Net.ReadTimeout = answerTimeout
+	asking, err := client.Connect(&other)
 	if err != nil {
 		return nil, errors.Join(err, reading.Close())
 	}

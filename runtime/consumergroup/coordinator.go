@@ -116,10 +116,10 @@ func ask[R any](c *coordinator, request func(*sarama.Broker) (R, error)) (R, err
 
 // failed returns code as an error, and looks for the coordinator where it moved.
 func (c *coordinator) failed(code sarama.KError) error {
-	switch code {
-	case sarama.ErrNoError:
+	if code == sarama.ErrNoError {
 		return sarama.ErrIncompleteResponse
-	case sarama.ErrNotCoordinatorForConsumer, sarama.ErrConsumerCoordinatorNotAvailable:
+	}
+	if code == sarama.ErrNotCoordinatorForConsumer || code == sarama.ErrConsumerCoordinatorNotAvailable {
 		c.refresh()
 	}
 	return code

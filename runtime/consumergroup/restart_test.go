@@ -183,7 +183,7 @@ func TestAPartitionWhoseLogEndsBeforeTheCommitIsNotRead(t *testing.T) {
 
 func TestARestartWithoutProgressKeepsTheCommit(t *testing.T) {
 	t.Parallel()
-	b := setup(t, 1, func(ctx context.Context, e event.Event) error {
+	b := setup(t, 1, func(_ context.Context, e event.Event) error {
 		if e.ID() < "000003" {
 			return nil
 		}

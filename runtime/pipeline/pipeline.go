@@ -71,7 +71,7 @@ func New(group string, functions []Function, sink Sink, dead DeadLetters, o *Opt
 		waits:     o.Waits,
 
 		transactional: o.Transactional,
-		now:       time.Now,
+		now:           time.Now,
 	}
 	if p.waits == (Backoff{}) {
 		p.waits = Backoff{First: 100 * time.Millisecond, Max: 5 * time.Second}
