@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/runtime/deadletter"
 	"github.com/millrace/millrace/runtime/function"
@@ -91,7 +92,9 @@ func panics(t *testing.T, d Door) {
 
 func pastDeadline(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
-	s.function().Timeout = shortTimeout
+	f := s.function()
+	// Where the processors are busy, publishing may take longer than the limit as well.
+	f.Timeout, f.Attempts = 300*time.Millisecond, 20
 	s.act(func(ctx context.Context, c Call) error {
 		if c.ID == eventID("a", 0) && c.Nth < 3 {
 			<-ctx.Done()
@@ -102,9 +105,9 @@ func pastDeadline(t *testing.T, d Door) {
 	s.send(t, newEvents(2, "a", "b")...)
 	s.start(t)
 	s.awaitEnds(t, s.in)
-	s.checkCalls(t, eventID("a", 0), 3)
+	s.awaitCalls(t, eventID("a", 0), 3)
 	s.checkOrder(t)
-	s.checkOutputs(t, 4)
+	s.outputs(t, 4)
 	s.noLetters(t)
 }
 

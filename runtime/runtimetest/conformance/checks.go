@@ -38,6 +38,16 @@ func (s *stage) checkCallsAtMost(t *testing.T, limit int) {
 	}
 }
 
+// checkNotBeyond checks that no offset of topic in beyond limit is committed for any partition.
+func (s *stage) checkNotBeyond(t *testing.T, limit int64) {
+	t.Helper()
+	for partition, offset := range s.Committed(t, s.group, s.in) {
+		if offset > limit {
+			t.Errorf("offset %d is committed for partition %d, beyond what is unfinished at %d", offset, partition, limit)
+		}
+	}
+}
+
 // checkOrder checks law 3 for each function and key: one call at a time, and an event is first handled when the one
 // before it is done with. What an earlier process did may be done again.
 func (s *stage) checkOrder(t *testing.T) {

@@ -56,6 +56,7 @@ func (s *stage) spawn(t *testing.T) *process {
 	s.listen(listener, &Case{ctx: ctx, joined: sync.OnceFunc(func() { close(p.joined) }), perform: s.perform})
 	killed := false
 	p.ask = func() { _ = command.Process.Signal(syscall.SIGTERM) } // it may have ended
+	p.signal = command.Process.Signal
 	p.kill = func() {
 		killed = true
 		_ = command.Process.Kill() // as above
@@ -147,7 +148,6 @@ func runChild(told string, doors []Door) error {
 	if err != nil {
 		return fmt.Errorf("call the case: %w", err)
 	}
-	defer parent.Close()
 	go func() {
 		_ = parent.Call("Case.Live", &struct{}{}, &struct{}{}) // however it returns, nobody is left who wants this process
 		os.Exit(3)

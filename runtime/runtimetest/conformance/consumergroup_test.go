@@ -2,9 +2,11 @@ package conformance_test
 
 import (
 	"context"
+	"flag"
 	"io"
-	"log/slog"
 	"maps"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,15 +15,23 @@ import (
 	"github.com/millrace/millrace/runtime/boot"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/runtimetest/conformance"
+	"github.com/millrace/millrace/runtime/telemetry"
 )
 
 // doors are members of consumer groups.
 var doors = []conformance.Door{
-	consumerGroup("cooperative"),
+	consumerGroup("cooperative", nil),
+	consumerGroup("eager", map[string]string{"KAFKA_REBALANCE": "eager"}),
+	consumerGroup("exactly once", map[string]string{"EXACTLY_ONCE": "true"}),
 }
 
 func TestMain(m *testing.M) {
 	conformance.RunChild(doors...)
+	// Cases mostly wait, for brokers and for each other.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 	// sarama's metrics keep one goroutine for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
@@ -31,24 +41,29 @@ func TestConsumerGroup(t *testing.T) {
 	conformance.Run(t, doors...)
 }
 
-func consumerGroup(rebalance string) conformance.Door {
+func consumerGroup(name string, settings map[string]string) conformance.Door {
 	return conformance.Door{
-		Name:         rebalance,
-		Capabilities: []conformance.Capability{conformance.Members, conformance.Drain, conformance.Readiness},
+		Name: name,
+		Capabilities: []conformance.Capability{
+			conformance.Members, conformance.Drain, conformance.Readiness, conformance.Ranges, conformance.Attempts,
+			conformance.Transactions, conformance.Static,
+		},
 		Environment: func(_ testing.TB, p conformance.Program) map[string]string {
 			variables := map[string]string{
 				"KAFKA_BROKERS":     strings.Join(p.Brokers, ","),
-				"KAFKA_REBALANCE":   rebalance,
 				"DEAD_LETTER_TOPIC": p.DeadLetters,
 			}
+			if p.ExactlyOnce {
+				variables["EXACTLY_ONCE"] = "true"
+			}
+			maps.Copy(variables, settings)
 			maps.Copy(variables, p.Variables)
 			return variables
 		},
 		Run: func(ctx context.Context, lookup function.Lookup, specs []function.Spec, log io.Writer, started func()) error {
-			return boot.Run(ctx, lookup, specs, &boot.Options{
-				Log:     slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-				Started: started,
-			})
+			level, _ := lookup("LOG_LEVEL")
+			logger := telemetry.NewLogger(log, telemetry.Config{LogLevel: level, LogFormat: "text"})
+			return boot.Run(ctx, lookup, specs, &boot.Options{Log: logger, Started: started})
 		},
 	}
 }

@@ -27,6 +27,8 @@ const (
 	Idempotency Capability = "a store of the events that were handled"
 	// Transactions: outputs, dead letters and offsets are one transaction. Asked for by Program.ExactlyOnce.
 	Transactions Capability = "exactly-once processing"
+	// Static: a process that starts anew under a name takes its own place, at once. Asked for by KAFKA_INSTANCE_ID.
+	Static Capability = "members that keep their name across restarts"
 	// Circuits: while a dependency is down, one record tries it and all others wait.
 	Circuits Capability = "circuit breakers that pause partitions"
 )

@@ -22,6 +22,8 @@ type journal struct {
 	// counts and finished tell, by function and event, how often it was called and whether once without an error.
 	counts   map[subject]int
 	finished map[subject]bool
+	// most is the highest of the counts.
+	most int
 }
 
 // subject is an event as one function sees it.
@@ -36,6 +38,7 @@ func (j *journal) begin(c Call) *entry {
 	of := subject{c.Function, c.ID}
 	j.counts[of]++
 	c.Nth = j.counts[of]
+	j.most = max(j.most, c.Nth)
 	j.clock++
 	e := &entry{Call: c, begin: j.clock}
 	j.entries = append(j.entries, e)
@@ -58,6 +61,20 @@ func (j *journal) handled() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return len(j.finished)
+}
+
+// mostCalls returns how often handlers were called for the event that they were called for most.
+func (j *journal) mostCalls() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.most
+}
+
+// subjects returns for how many different events handlers were called.
+func (j *journal) subjects() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.counts)
 }
 
 // calls returns a copy of the journal, by the begin of calls.

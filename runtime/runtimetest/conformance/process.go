@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/millrace/millrace/runtime/function"
@@ -21,7 +23,9 @@ type process struct {
 	ask func()
 	// kill ends it at once; nil in this process.
 	kill func()
-	log  *logBuffer
+	// signal sends a signal; nil in this process.
+	signal func(os.Signal) error
+	log    *logBuffer
 }
 
 // start runs the program in this process until it is stopped, at the latest when t ends, and waits until it has joined.
@@ -94,6 +98,20 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
+// pause stops a child in its tracks until resume is called.
+func (p *process) pause(t *testing.T) (resume func()) {
+	t.Helper()
+	send := func(s os.Signal) {
+		if err := p.signal(s); err != nil {
+			t.Fatalf("%s to process %d: %v", s, p.number, err)
+		}
+	}
+	resume = sync.OnceFunc(func() { send(syscall.SIGCONT) })
+	t.Cleanup(resume)
+	send(syscall.SIGSTOP)
+	return resume
+}
+
 // awaitCrash waits until the process has ended, as it was told to by errCrash.
 func (p *process) awaitCrash(t *testing.T) {
 	t.Helper()
@@ -104,8 +122,8 @@ func (p *process) awaitCrash(t *testing.T) {
 	p.err = nil
 }
 
-// ready asks the process at addr whether it can do its work.
-func ready(t *testing.T, addr string) bool {
+// readiness returns the status with which the process at addr says whether it can do its work, 0 where it says nothing.
+func readiness(t *testing.T, addr string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/readyz", http.NoBody)
 	if err != nil {
@@ -114,10 +132,20 @@ func ready(t *testing.T, addr string) bool {
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return false
+		return 0
 	}
 	_ = response.Body.Close() // only the status counts
-	return response.StatusCode == http.StatusOK
+	return response.StatusCode
+}
+
+func awaitReady(t *testing.T, addr string) {
+	t.Helper()
+	runtimetest.Eventually(t, "readiness", func() bool { return readiness(t, addr) == http.StatusOK })
+}
+
+func awaitRed(t *testing.T, addr string) {
+	t.Helper()
+	runtimetest.Eventually(t, "readiness to turn red", func() bool { return readiness(t, addr) == http.StatusServiceUnavailable })
 }
 
 // logLimit bounds what is kept of a log.

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
@@ -25,6 +27,8 @@ type stage struct {
 	in, out, letters, group string
 
 	journal *journal
+	// client is for requests, once one was made.
+	client *kgo.Client
 	// ends are the offsets after the last record that was sent, by topic and partition.
 	ends map[string]map[int32]int64
 
@@ -167,4 +171,36 @@ func (s *stage) awaitEnds(t *testing.T, topic string) {
 func (s *stage) awaitCalls(t *testing.T, id string, n int) {
 	t.Helper()
 	runtimetest.Eventually(t, fmt.Sprintf("call %d for %s", n, id), func() bool { return len(s.journal.callsOf(id)) >= n })
+}
+
+// awaitOffset waits until an offset of topic in is committed for a partition.
+func (s *stage) awaitOffset(t *testing.T, partition int32, offset int64) {
+	t.Helper()
+	runtimetest.Eventually(t, fmt.Sprintf("offset %d committed for partition %d", offset, partition), func() bool {
+		return s.Committed(t, s.group, s.in)[partition] == offset
+	})
+}
+
+// request sends an administrative request, to the node that it is for. The error that its answer may hold fails the test.
+func (s *stage) request(t *testing.T, request kmsg.Request) {
+	t.Helper()
+	for shard := range slices.Values(s.admin(t).RequestSharded(t.Context(), request)) {
+		if shard.Err != nil {
+			t.Fatalf("%T: %v", request, shard.Err)
+		}
+	}
+}
+
+// admin returns a client of the cluster.
+func (s *stage) admin(t *testing.T) *kgo.Client {
+	t.Helper()
+	if s.client == nil {
+		client, err := kgo.NewClient(kgo.SeedBrokers(s.Addrs...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.Close)
+		s.client = client
+	}
+	return s.client
 }

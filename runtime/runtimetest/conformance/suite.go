@@ -13,7 +13,9 @@ type testCase struct {
 }
 
 // cases is the table.
-var cases = [][]testCase{outcomes, orders, sinks, restarts, kept}
+var cases = [][]testCase{outcomes, orders, sinks, restarts, rebalances, logs, offsets, kept, exactlyOnce, loads}
+
+func (d *Door) can(c Capability) bool { return slices.Contains(d.Capabilities, c) }
 
 // Run runs every case for every door, each as a subtest named after door and case.
 func Run(t *testing.T, doors ...Door) {
@@ -25,7 +27,7 @@ func Run(t *testing.T, doors ...Door) {
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
 					for _, needed := range c.needs {
-						if !slices.Contains(d.Capabilities, needed) {
+						if !d.can(needed) {
 							t.Skipf("the door lacks: %s", needed)
 						}
 					}
