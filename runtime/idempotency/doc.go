@@ -26,6 +26,9 @@
 // committed before anything is published. Then each effect is there exactly once. Effects elsewhere, a mail for instance,
 // need a key of idempotency of their own: the event's source and id.
 //
+// Where events are published in a Kafka transaction (exactly once), nothing is noted as published: the transaction may
+// still be aborted. A record that is delivered twice is handled once, and its events are published for each.
+//
 // What is remembered lasts as long as the store does. Memory survives nothing. SQLite writes with synchronous=FULL.
 // PostgreSQL and Redis are as durable as their operator made them: a Redis without appendfsync always, or one that fails
 // over to a replica that lags, may forget the last moments; one that evicts keys (maxmemory-policy other than noeviction)

@@ -3,7 +3,6 @@ package idempotency
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,6 +69,9 @@ func unverified(c *pgconn.Config) string {
 	return ""
 }
 
+// advisory is the id of a key's advisory lock: its first 8 bytes.
+const advisory = `('x' || encode(substring($1::bytea FROM 1 FOR 8), 'hex'))::bit(64)::bigint`
+
 func postgresDialect() *dialect {
 	return &dialect{
 		goose:      goose.DialectPostgres,
@@ -79,7 +81,8 @@ func postgresDialect() *dialect {
 		statements: statements{
 			claim: `
 INSERT INTO millrace_idempotency AS entry (key, function, token, state, until)
-VALUES ($1, $2, $3, 1, statement_timestamp() + $4 * interval '1 millisecond')
+SELECT $1, $2::text, $3::uuid, 1, statement_timestamp() + $4::bigint * interval '1 millisecond'
+WHERE pg_try_advisory_xact_lock_shared(` + advisory + `)
 ON CONFLICT (key) DO UPDATE SET token = excluded.token, state = 1, outcome = NULL, until = excluded.until
 WHERE entry.until <= statement_timestamp() OR (entry.token = excluded.token AND entry.state = 1)
 RETURNING state`,
@@ -110,13 +113,13 @@ func lockedMigrations() ([]goose.ProviderOption, error) {
 	return []goose.ProviderOption{goose.WithSessionLocker(locker)}, nil
 }
 
-// lockPostgres takes an advisory lock in place of waiting for the row: a transaction lasts as long as its handler. It has
+// lockPostgres takes an advisory lock, which other claims try, in place of having them wait for the row: a transaction lasts
+// as long as its handler. Claims that are no transaction share the lock, so that they do not disturb each other. It has
 // the server end the transaction of a process that was paused, or whose machine is gone, when the lease is over.
 func lockPostgres(ctx context.Context, tx *sql.Tx, key []byte, lease time.Duration) (locked bool, err error) {
-	const statement = `SELECT pg_try_advisory_xact_lock($1), set_config('idle_in_transaction_session_timeout', $2, true)`
+	const statement = `SELECT pg_try_advisory_xact_lock(` + advisory + `), set_config('idle_in_transaction_session_timeout', $2, true)`
 	var setting string
-	id := int64(binary.BigEndian.Uint64(key)) //nolint:gosec // any 64 bits are an id
-	err = tx.QueryRowContext(ctx, statement, id, strconv.FormatInt(lease.Milliseconds(), 10)).Scan(&locked, &setting)
+	err = tx.QueryRowContext(ctx, statement, key, strconv.FormatInt(lease.Milliseconds(), 10)).Scan(&locked, &setting)
 	return locked, err
 }
 
