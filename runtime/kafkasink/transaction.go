@@ -79,7 +79,7 @@ func OpenTransactor(c kafkaclient.Config, clientID, transactionalID string, o *O
 	}
 	if err := t.begin(t.closing); err != nil {
 		t.stop()
-		return nil, errors.Join(t.explain(t.closing, err), t.client.Close())
+		return nil, errors.Join(t.advise(err), t.client.Close())
 	}
 	return t, nil
 }
@@ -188,8 +188,9 @@ func (t *Transactor) attempt(ctx context.Context, tx *transaction) error {
 		}
 		return err
 	}
-	if ctx.Err() == nil {
-		// Readers wait for what is open. Where this fails, the next attempt or Close begins the epoch.
+	if ctx.Err() == nil && !isAny(err, fencings) {
+		// Readers wait for what is open. Where this fails, the next attempt or Close begins the epoch. Who fenced us has
+		// aborted it.
 		_ = t.begin(ctx)
 	}
 	return err
@@ -211,10 +212,15 @@ func (t *Transactor) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
+	return function.Unavailable(Dependency, fmt.Errorf("commit a transaction: nothing was committed: %w", t.advise(err)))
+}
+
+// advise adds to err what to do.
+func (t *Transactor) advise(err error) error {
 	if advice := transactionAdvice(t.id, err); advice != "" {
 		err = fmt.Errorf("%s: %w", advice, err)
 	}
-	return function.Unavailable(Dependency, fmt.Errorf("commit a transaction: nothing was committed: %w", kafkaclient.Explain(err, t.brokers)))
+	return kafkaclient.Explain(err, t.brokers)
 }
 
 // fencedAgain is how soon after another a takeover tells that two programs share the id.

@@ -41,7 +41,7 @@ const (
 
 // wait sleeps before the retry-th repetition, the first of which is 1, or until ctx ends.
 func wait(ctx context.Context, retry int) error {
-	timer := time.NewTimer(min(shortestWait<<min(retry/2, 10), longestWait))
+	timer := time.NewTimer(min(shortestWait<<min(retry/4, 10), longestWait))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

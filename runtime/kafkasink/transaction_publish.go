@@ -11,6 +11,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/function"
 )
 
@@ -67,36 +68,45 @@ type destination struct {
 	// all and writable are its partitions, nil until they are needed.
 	all, writable []int32
 	err           error
+	// keyed is the record that the partitioner is shown, and key its key.
+	keyed sarama.ProducerMessage
+	key   encoded
 }
 
 // queueOf returns the queue of p's partition: that of its key, or a random one that has a leader.
 func (d *destination) queueOf(p *Prepared) (*queue, error) {
-	if d.err != nil {
-		return nil, d.err
-	}
-	var m sarama.ProducerMessage
-	partitions := &d.writable
-	find := d.client.WritablePartitions
-	if key := encoded(p.message.Key); p.message.Key != nil {
-		m.Key, partitions, find = &key, &d.all, d.client.Partitions
-	}
-	if *partitions == nil {
-		if *partitions, d.err = find(d.topic); d.err == nil && len(*partitions) == 0 {
-			d.err = sarama.ErrLeaderNotAvailable
-		}
-		if d.err != nil {
-			return nil, d.err
-		}
-	}
-	choice, err := d.partitioner.Partition(&m, int32(len(*partitions))) //nolint:gosec // a topic has fewer partitions
+	partitions, err := d.partitions(p.message.Key != nil)
 	if err != nil {
 		return nil, err
 	}
-	partition := (*partitions)[choice]
+	d.key, d.keyed.Key = p.message.Key, nil
+	if p.message.Key != nil {
+		d.keyed.Key = &d.key
+	}
+	choice, err := d.partitioner.Partition(&d.keyed, int32(len(partitions))) //nolint:gosec // a topic has fewer partitions
+	if err != nil {
+		return nil, err
+	}
+	partition := partitions[choice]
 	if d.queues[partition] == nil {
 		d.queues[partition] = &queue{topicPartition: topicPartition{d.topic, partition}, limit: maxBatchRecords}
 	}
 	return d.queues[partition], nil
+}
+
+// partitions returns those that a record with or without a key may go to.
+func (d *destination) partitions(keyed bool) ([]int32, error) {
+	known, find := &d.writable, d.client.WritablePartitions
+	if keyed {
+		known, find = &d.all, d.client.Partitions
+	}
+	if *known == nil && d.err == nil {
+		*known, d.err = find(d.topic)
+		if d.err == nil && len(*known) == 0 {
+			d.err = sarama.ErrLeaderNotAvailable
+		}
+	}
+	return *known, d.err
 }
 
 // The bounds of a batch and of a request, beside Options.MaxEventBytes for a batch.
@@ -285,6 +295,7 @@ func fill(batch *sarama.RecordBatch, tx *transaction, indices []int) {
 	now := time.Now()
 	records := make([]sarama.Record, len(indices))
 	batch.Records = make([]*sarama.Record, len(indices))
+	headers := make([]*sarama.RecordHeader, 0, len(indices)*len(tx.records[indices[0]].message.Headers))
 	for i, index := range indices {
 		p := &tx.records[index]
 		timestamp := p.timestamp
@@ -298,8 +309,10 @@ func fill(batch *sarama.RecordBatch, tx *transaction, indices []int) {
 		if timestamp.After(batch.MaxTimestamp) {
 			batch.MaxTimestamp = timestamp
 		}
+		first := len(headers)
+		headers = appendHeaders(headers, p.message.Headers)
 		records[i] = sarama.Record{
-			Headers:        headersOf(p),
+			Headers:        headers[first:len(headers):len(headers)],
 			TimestampDelta: timestamp.Sub(batch.FirstTimestamp),
 			OffsetDelta:    int64(i),
 			Key:            p.message.Key,
@@ -310,13 +323,13 @@ func fill(batch *sarama.RecordBatch, tx *transaction, indices []int) {
 	batch.LastOffsetDelta = int32(len(indices) - 1) //nolint:gosec // at most maxBatchRecords
 }
 
-func headersOf(p *Prepared) []*sarama.RecordHeader {
-	headers := recordHeaders(p.message.Headers)
-	pointers := make([]*sarama.RecordHeader, len(headers))
-	for i := range headers {
-		pointers[i] = &headers[i]
+// appendHeaders appends headers as sarama wants them.
+func appendHeaders(to []*sarama.RecordHeader, headers []kafkabinding.Header) []*sarama.RecordHeader {
+	named := recordHeaders(headers)
+	for i := range named {
+		to = append(to, &named[i])
 	}
-	return pointers
+	return to
 }
 
 // settleShipment takes note of a leader's answer. It returns the records that cannot be published.
@@ -361,7 +374,7 @@ var standings = []sarama.KError{
 
 // nextSequence is the sequence number after n records from first. The numbers begin again at 0 after the last one.
 func nextSequence(first int32, n int) int32 {
-	return int32((int64(first) + int64(n)) & 0x7fffffff) //nolint:gosec // masked
+	return int32((int64(first) + int64(n)) & 0x7fffffff)
 }
 
 // failTopics is the error of the records whose topics are in refused.
