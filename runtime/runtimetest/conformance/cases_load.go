@@ -72,7 +72,7 @@ func manyBehindOne(t *testing.T, d Door) {
 	s.program.Variables["WINDOW_RECORDS"], s.program.Variables["LOG_LEVEL"] = "1000", "warn"
 	s.act(func(_ context.Context, c Call) error {
 		if c.number() == 0 {
-			return function.Unavailable("database", errFails)
+			return errStuck
 		}
 		return nil
 	})

@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
@@ -117,7 +116,7 @@ func compactedInput(t *testing.T, d Door) {
 	})
 	s.act(func(_ context.Context, c Call) error {
 		if c.ID == eventID("a", 0) || c.ID == eventID("b", 1) {
-			return function.Unavailable("database", errFails)
+			return errStuck
 		}
 		return nil
 	})
@@ -160,7 +159,7 @@ func deletedRecords(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.act(func(_ context.Context, c Call) error {
 		if c.number() == 2 {
-			return function.Unavailable("database", errFails)
+			return errStuck
 		}
 		return nil
 	})

@@ -28,7 +28,7 @@ func leaveAt(t *testing.T, d Door, stuck int) *stage {
 	s.function().Order = function.Unordered
 	s.act(func(_ context.Context, c Call) error {
 		if c.number() == stuck {
-			return function.Unavailable("database", errFails)
+			return errStuck
 		}
 		return nil
 	})
@@ -126,7 +126,7 @@ func corruptedMetadata(t *testing.T, d Door) {
 	s := newStage(t, d, int32(len(names))) //nolint:gosec // ten partitions
 	s.act(func(_ context.Context, c Call) error {
 		if c.number() == 3 {
-			return function.Unavailable("database", errFails)
+			return errStuck
 		}
 		return nil
 	})

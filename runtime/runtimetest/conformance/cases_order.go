@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
@@ -102,7 +101,7 @@ func parkedKey(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.act(func(_ context.Context, c Call) error {
 		if c.Key() == "parked" {
-			return function.RetryAfter(time.Hour, errFails)
+			return errStuck
 		}
 		return nil
 	})

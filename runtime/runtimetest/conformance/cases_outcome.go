@@ -23,6 +23,9 @@ var outcomes = []testCase{
 
 var errFails = errors.New("it fails on purpose")
 
+// errStuck leaves a record unfinished for as long as the process runs.
+var errStuck = function.RetryAfter(time.Hour, errFails)
+
 func allSucceed(t *testing.T, d Door) {
 	s := newStage(t, d, 3)
 	s.send(t, newEvents(20, keys(15)...)...)

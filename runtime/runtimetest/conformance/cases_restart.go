@@ -32,7 +32,7 @@ func leaveSeventh(t *testing.T, d Door) *stage {
 	s := newStage(t, d, 1)
 	s.act(func(_ context.Context, c Call) error {
 		if c.ID == eventID("a-07", 0) {
-			return function.Unavailable("database", errFails)
+			return errStuck
 		}
 		return nil
 	})
@@ -73,7 +73,7 @@ func attemptsAcrossKill(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.act(func(_ context.Context, c Call) error {
 		if c.Nth == 1 {
-			return function.RetryAfter(time.Hour, errFails)
+			return errStuck
 		}
 		return errFails
 	})
@@ -111,7 +111,7 @@ func attemptsAcrossKills(t *testing.T, d Door) {
 
 func attemptsAcrossRestart(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
-	s.act(func(context.Context, Call) error { return function.RetryAfter(time.Hour, errFails) })
+	s.act(func(context.Context, Call) error { return errStuck })
 	s.send(t, newEvent("a", 0))
 	for n := range 2 {
 		p := s.start(t)
@@ -145,6 +145,7 @@ func crashAfterEffect(t *testing.T, d Door) {
 func crashAfterEffectOnce(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.program.Idempotent = true
+	s.function().Timeout = 2 * time.Second // until the crashed handler's claim ends
 	s.crashAt(t, eventID("b", 2))
 	s.checkCallsAtMost(t, 2)
 	s.outputs(t, 15)
@@ -219,7 +220,7 @@ func noProgress(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.act(func(_ context.Context, c Call) error {
 		if c.number() == 5 {
-			return function.RetryAfter(time.Hour, errFails)
+			return errStuck
 		}
 		return nil
 	})

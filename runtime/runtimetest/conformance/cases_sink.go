@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -92,8 +93,10 @@ func emitSinkDown(t *testing.T, d Door) {
 func openCircuit(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.function().Attempts = 2
+	s.program.Variables["BREAKER_FAILURE_THRESHOLD"] = "2"
+	s.program.Variables["BREAKER_RECOVERY_TIMEOUT"] = "100ms"
 	s.act(func(_ context.Context, c Call) error {
-		if c.Key() == "a" && c.Nth <= 4 {
+		if c.Key() == "a" && c.Nth <= 5 {
 			return function.Unavailable("database", errFails)
 		}
 		return nil
@@ -101,34 +104,41 @@ func openCircuit(t *testing.T, d Door) {
 	s.send(t, newEvents(2, "a")...)
 	s.start(t)
 	s.awaitEnds(t, s.in)
-	s.checkCalls(t, eventID("a", 0), 5)
+	s.checkCalls(t, eventID("a", 0), 6)
 	s.checkOrder(t)
 	s.checkOutputs(t, 2)
 	s.noLetters(t)
 }
 
-// oneProbe counts the calls that a hundred records make of a dependency that is down for long.
+// oneProbe counts the calls that a hundred records make of a dependency that is down for five probes.
 func oneProbe(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
-	up := newGate()
-	s.act(func(_ context.Context, _ Call) error {
-		select {
-		case <-up.opened:
-			return nil
-		default:
+	s.program.Variables["BREAKER_RECOVERY_TIMEOUT"] = "100ms"
+	s.program.Variables["WORKERS"] = "10"
+	var calls atomic.Int32
+	s.act(func(context.Context, Call) error {
+		if calls.Add(1) <= 20 {
 			return function.Unavailable("database", errFails)
 		}
+		return nil
 	})
 	s.send(t, newEvents(1, keys(100)...)...)
 	s.start(t)
-	runtimetest.Eventually(t, "a probe after the circuit opened", func() bool { return s.journal.mostCalls() > 1 })
-	up.open()
+	s.awaitHandled(t, 100)
 	s.awaitEnds(t, s.in)
-	// Each record may have met the dependency once before the circuit opened; a probe each would be hundreds.
-	if calls := len(s.journal.calls()); calls > 250 {
-		t.Errorf("%d calls for 100 events", calls)
+	probes := 0
+	for _, e := range s.journal.calls() {
+		// As many run at first as there are workers; then one after the other.
+		if e.begin > 20 && e.err != nil {
+			probes++
+			if e.end != e.begin+1 {
+				t.Errorf("%s ran at the same time as others, and the circuit was open", e.ID)
+			}
+		}
 	}
-	s.checkOrder(t)
+	if probes == 0 {
+		t.Error("no call was made while the circuit was open")
+	}
 	s.noLetters(t)
 }
 

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"io"
 	"maps"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -47,6 +48,7 @@ func consumerGroup(name string, settings map[string]string) conformance.Door {
 		Capabilities: []conformance.Capability{
 			conformance.Members, conformance.Drain, conformance.Readiness, conformance.Ranges, conformance.Attempts,
 			conformance.Transactions, conformance.Static,
+			conformance.Circuits, conformance.Idempotency,
 		},
 		Environment: func(_ testing.TB, p conformance.Program) map[string]string {
 			variables := map[string]string{
@@ -55,6 +57,10 @@ func consumerGroup(name string, settings map[string]string) conformance.Door {
 			}
 			if p.ExactlyOnce {
 				variables["EXACTLY_ONCE"] = "true"
+			}
+			if p.Idempotent {
+				variables["IDEMPOTENCY_STORE"] = "sqlite"
+				variables["IDEMPOTENCY_URL"] = filepath.Join(p.Folder, "handled.db")
 			}
 			maps.Copy(variables, settings)
 			maps.Copy(variables, p.Variables)
