@@ -5,7 +5,7 @@ GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUNCTIONS     := $(wildcard functions/*/bootstrap)
 # The processor that the functions' binaries are for: amd64 or arm64.
 ARCH           = $(shell go env GOARCH)
-# More arguments for `millrace dev`: make run ARGS='--data .data'
+# More arguments for `millrace dev` and the benchmarks: make run ARGS='--data .data', make bench ARGS='--rounds 5'
 ARGS          ?=
 
 # The race detector needs a C compiler; without one Go turns cgo off by itself.
@@ -39,9 +39,12 @@ test-clients: ## Drive millrace by kcat and kafkajs (kcat, Node 18)
 	@if command -v npm >/dev/null; then npm ci --prefix localdev/foreign --no-audit --no-fund; fi
 	MILLRACE_TEST_CLIENTS=1 go test -v -count=1 -timeout 10m ./localdev/foreign
 
+BENCH = go -C runtime/bench run . --write ../BENCHMARKS.md $(ARGS)
+
 .PHONY: bench
-bench: ## Measure against raw sarama, the CloudEvents SDK and Watermill
-	go -C runtime/bench run .
+bench: bin/apachekafka ## Measure against raw sarama, the CloudEvents SDK and Watermill (Apache Kafka too: Java 17, Maven)
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then bin/apachekafka -- $(BENCH); \
+		else echo "Apache Kafka is skipped: it needs java and mvn" >&2; $(BENCH); fi
 
 .PHONY: build
 build: bin/millrace $(FUNCTIONS:%=bin/%) ## Build the command and each function (linux, static, ARCH=arm64 for Graviton)

@@ -8,6 +8,8 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/cloudevents/sdk-go/protocol/kafka_sarama/v2"
 	"github.com/cloudevents/sdk-go/v2/binding"
+
+	"github.com/millrace/millrace/runtime/kafkaclient"
 )
 
 // saramaConsumer returns sarama's defaults, but for where a new group begins and the version of the protocol.
@@ -18,43 +20,52 @@ func saramaConsumer() *sarama.Config {
 	return config
 }
 
-// consumeSarama decodes nothing: it looks for the id among the headers.
-func consumeSarama(ctx context.Context, in input, t *tally) error {
-	return consumeGroup(ctx, in, func(m *sarama.ConsumerMessage) error {
+func consumeSarama(ctx context.Context, j *job, t *tally) error {
+	return consumeGroup(ctx, j, saramaConsumer(), findID(t))
+}
+
+// consumeSaramaEqual is sarama with the settings that millrace's programs make: of the collector, and of the client.
+func consumeSaramaEqual(ctx context.Context, j *job, t *tally) error {
+	debug.SetGCPercent(400)
+	config, err := kafkaclient.Config{Brokers: j.Brokers}.Sarama(j.Group)
+	if err != nil {
+		return err
+	}
+	config.Consumer.Offsets.Initial = sarama.OffsetOldest
+	config.Consumer.IsolationLevel = sarama.ReadCommitted
+	config.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyCooperativeSticky()}
+	return consumeGroup(ctx, j, config, findID(t))
+}
+
+// findID decodes nothing: it looks for the id among the headers.
+func findID(t *tally) groupHandler {
+	return func(m *sarama.ConsumerMessage) error {
 		for _, h := range m.Headers {
 			if string(h.Key) == "ce_id" {
-				t.handle(string(h.Value))
-				break
+				return t.handle(string(h.Value))
 			}
 		}
 		return nil
-	})
+	}
 }
 
-// consumeSaramaLargeHeap is sarama with the setting of the collector that millrace's programs make.
-func consumeSaramaLargeHeap(ctx context.Context, in input, t *tally) error {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
-	return consumeSarama(ctx, in, t)
-}
-
-func consumeSaramaDecoded(ctx context.Context, in input, t *tally) error {
-	return consumeGroup(ctx, in, func(m *sarama.ConsumerMessage) error {
+func consumeSaramaDecoded(ctx context.Context, j *job, t *tally) error {
+	return consumeGroup(ctx, j, saramaConsumer(), groupHandler(func(m *sarama.ConsumerMessage) error {
 		e, err := binding.ToEvent(ctx, kafka_sarama.NewMessageFromConsumerMessage(m))
 		if err != nil {
 			return err
 		}
-		t.handle(e.ID())
-		return nil
-	})
+		return t.handle(e.ID())
+	}))
 }
 
-func consumeGroup(ctx context.Context, in input, handle groupHandler) error {
-	member, err := sarama.NewConsumerGroup(in.brokers, in.group, saramaConsumer())
+func consumeGroup(ctx context.Context, j *job, config *sarama.Config, handler sarama.ConsumerGroupHandler) error {
+	member, err := sarama.NewConsumerGroup(j.Brokers, j.Group, config)
 	if err != nil {
 		return err
 	}
 	for err == nil && ctx.Err() == nil {
-		err = member.Consume(ctx, []string{in.topic}, handle)
+		err = member.Consume(ctx, []string{j.Topic}, handler)
 	}
 	return errors.Join(err, member.Close())
 }

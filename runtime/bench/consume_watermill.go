@@ -12,14 +12,23 @@ import (
 
 // consumeWatermill is Watermill's router over its Kafka subscriber, at their defaults but for where a new group begins.
 // Its unmarshaler puts the headers into a map; no event is decoded.
-func consumeWatermill(ctx context.Context, in input, t *tally) error {
+func consumeWatermill(ctx context.Context, j *job, t *tally) error {
+	return routeWatermill(ctx, j, func(router *message.Router, subscriber message.Subscriber) {
+		router.AddConsumerHandler("bench", j.Topic, subscriber, func(m *message.Message) error {
+			return t.handle(m.Metadata.Get("ce_id"))
+		})
+	})
+}
+
+// routeWatermill runs a router with the handler that add adds.
+func routeWatermill(ctx context.Context, j *job, add func(*message.Router, message.Subscriber)) error {
 	config := kafka.DefaultSaramaSubscriberConfig()
 	config.Consumer.Offsets.Initial = sarama.OffsetOldest
 	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
-		Brokers:               in.brokers,
+		Brokers:               j.Brokers,
 		Unmarshaler:           kafka.DefaultMarshaler{},
 		OverwriteSaramaConfig: config,
-		ConsumerGroup:         in.group,
+		ConsumerGroup:         j.Group,
 	}, watermill.NopLogger{})
 	if err != nil {
 		return err
@@ -28,9 +37,6 @@ func consumeWatermill(ctx context.Context, in input, t *tally) error {
 	if err != nil {
 		return errors.Join(err, subscriber.Close())
 	}
-	router.AddConsumerHandler("bench", in.topic, subscriber, func(m *message.Message) error {
-		t.handle(m.Metadata.Get("ce_id"))
-		return nil
-	})
+	add(router, subscriber)
 	return errors.Join(router.Run(ctx), subscriber.Close())
 }

@@ -41,14 +41,15 @@ func newEvent(n int) event.Event {
 	return e
 }
 
-// placeOf reads the place out of an event's id.
-func placeOf(id string) (key, sequence int, err error) {
+// placeOf reads the place out of an event's id. An id that is none of this program's has none.
+func placeOf(id string) (key, sequence int, ok bool) {
 	if len(id) != len("00000000-e29b-41d4-a716-000000000000") {
-		return 0, 0, fmt.Errorf("event %q is none of this program's", id)
+		return 0, 0, false
 	}
-	if key, err = strconv.Atoi(id[:8]); err != nil {
-		return 0, 0, err
-	}
-	sequence, err = strconv.Atoi(id[24:])
-	return key, sequence, err
+	key, keyErr := strconv.Atoi(id[:8])
+	sequence, err := strconv.Atoi(id[24:])
+	return key, sequence, keyErr == nil && err == nil
 }
+
+// number returns which event it is that has this place.
+func number(key, sequence int) int { return sequence/burst*burst*keys + key*burst + sequence%burst }

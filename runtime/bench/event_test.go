@@ -23,19 +23,19 @@ func TestTheIDsOfEachKeyCountUp(t *testing.T) {
 	next := map[int]int{}
 	for n := range 3 * keys * burst {
 		e := newEvent(n)
-		key, sequence, err := placeOf(e.ID())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if sequence != next[key] || e.Subject() != fmt.Sprintf("order-%05d", key) {
+		key, sequence, ok := placeOf(e.ID())
+		if !ok || sequence != next[key] || e.Subject() != fmt.Sprintf("order-%05d", key) {
 			t.Fatalf("event %d is number %d of key %d and about %s, want number %d", n, sequence, key, e.Subject(), next[key])
+		}
+		if number(key, sequence) != n {
+			t.Fatalf("event %d is found as %d", n, number(key, sequence))
 		}
 		next[key]++
 	}
 	if len(next) != keys {
 		t.Errorf("%d keys, want %d", len(next), keys)
 	}
-	if _, _, err := placeOf("foreign"); err == nil {
+	if _, _, ok := placeOf("foreign"); ok {
 		t.Error("a foreign id has a place")
 	}
 }

@@ -15,14 +15,12 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strings"
+	"time"
 )
 
-// names are the figures, in the order in which they are measured.
-var names = []string{"decode", "encode", "consume", "produce"}
-
 func main() {
-	if slices.Equal(os.Args[1:], []string{brokerArgument}) {
-		os.Exit(serveBroker(os.Stdin, os.Stdout, os.Stderr))
+	if status, done := child(os.Args[1:]); done {
+		os.Exit(status)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	// After the first signal the next one ends the process.
@@ -40,27 +38,43 @@ func main() {
 	}
 }
 
+// child does what this program does for itself in processes of their own.
+func child(args []string) (status int, done bool) {
+	switch {
+	case slices.Equal(args, []string{brokerArgument}):
+		return serveBroker(os.Stdin, os.Stdout, os.Stderr), true
+	case slices.Equal(args, []string{peerArgument}):
+		return servePeer(os.Stdin, os.Stdout, os.Stderr), true
+	default:
+		return 0, false
+	}
+}
+
 // settings are what the command line asks for.
 type settings struct {
-	only    []string
-	rounds  int
-	records int
-	brokers []string
-	json    bool
-	profile string
+	only     []string
+	rounds   int
+	records  int
+	brokers  []string
+	embedded bool
+	json     bool
+	write    string
+	profiles string
 }
 
 func parse(args []string, getenv func(string) string, usage io.Writer) (*settings, error) {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(usage)
-	only := flags.String("only", strings.Join(names, ","), "`figures` to measure, joined by commas")
-	brokers := flags.String("kafka", getenv("MILLRACE_TEST_KAFKA"), "`host:port` of a cluster, several joined by commas; "+
-		"without it, and without MILLRACE_TEST_KAFKA, an embedded broker in a process of its own")
-	flags.IntVar(&s.rounds, "rounds", 5, "how often each peer is measured, in turn; medians are shown")
-	flags.IntVar(&s.records, "records", 500_000, "events that are consumed; two fifths as many are produced")
+	only := flags.String("only", strings.Join(figures(), ","), "`figures` to measure, joined by commas")
+	brokers := flags.String("kafka", getenv("MILLRACE_TEST_KAFKA"), "`host:port` of a Kafka, several joined by commas, which is "+
+		"measured beside the embedded broker; default: MILLRACE_TEST_KAFKA, and without it none")
+	flags.BoolVar(&s.embedded, "embedded", true, "measure the embedded broker")
+	flags.IntVar(&s.rounds, "rounds", 3, "how often each peer is measured, in turn; medians are shown")
+	flags.IntVar(&s.records, "records", 400_000, "events that are consumed; in other figures it is a part of them")
 	flags.BoolVar(&s.json, "json", false, "print JSON with the values of every round, in place of tables")
-	flags.StringVar(&s.profile, "profile", "", "write a CPU profile to `file`; the tag peer tells whose code ran")
+	flags.StringVar(&s.write, "write", "", "write the tables to this `file` too, in Markdown")
+	flags.StringVar(&s.profiles, "profile", "", "write a CPU profile of each peer's process to this `folder`")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -76,8 +90,8 @@ func parse(args []string, getenv func(string) string, usage io.Writer) (*setting
 
 func (s *settings) validate() error {
 	for _, name := range s.only {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("--only names %q, must be some of %s", name, strings.Join(names, ","))
+		if !slices.Contains(figures(), name) {
+			return fmt.Errorf("--only names %q, must be some of %s", name, strings.Join(figures(), ","))
 		}
 	}
 	if s.rounds < 1 || s.rounds > 1000 {
@@ -90,56 +104,53 @@ func (s *settings) validate() error {
 }
 
 // run measures what s asks for and prints it to stdout; progress goes to stderr.
-func run(ctx context.Context, s *settings, stdout, stderr io.Writer) (err error) {
-	c := &cluster{brokers: s.brokers}
-	defer func() { err = errors.Join(err, c.close()) }()
-	if s.profile != "" {
-		stop, err := profile(s.profile)
+func run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	all := &report{settings: s, machine: machine(), date: time.Now().UTC()}
+	codecs := &bench{settings: s, progress: stderr}
+	results, err := codecs.measure(ctx, func(name string) bool { return slices.Contains(alone, name) })
+	if err != nil {
+		return err
+	}
+	if len(results) > 0 {
+		all.add(&section{title: "Codec", results: results})
+	}
+	for _, b := range clusters(s, stderr) {
+		section, err := b.onCluster(ctx)
 		if err != nil {
 			return err
 		}
-		defer stop()
+		all.add(section)
 	}
-	var results []result
-	for _, name := range names {
-		if !slices.Contains(s.only, name) {
-			continue
+	if s.write != "" {
+		if err := os.WriteFile(s.write, []byte(all.markdown()), 0o644); err != nil { //nolint:gosec // the file is for all to read
+			return err
 		}
-		r, err := measure(ctx, name, s, c, stderr)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		results = append(results, r)
 	}
 	if s.json {
-		return printJSON(stdout, s, results)
+		return all.writeJSON(stdout)
 	}
-	return printText(stdout, s, results)
+	_, err = io.WriteString(stdout, all.text())
+	return err
 }
 
-func measure(ctx context.Context, name string, s *settings, c *cluster, progress io.Writer) (result, error) {
-	var (
-		f   figure
-		err error
-	)
-	switch name {
-	case "decode":
-		f, err = decoding()
-	case "encode":
-		f = encoding()
-	case "consume":
-		f, err = consuming(ctx, c, s.records)
-	case "produce":
-		f, err = producing(c, s.records*2/5)
+// clusters returns what is to be measured where.
+func clusters(s *settings, progress io.Writer) []*bench {
+	var all []*bench
+	if slices.IndexFunc(s.only, func(name string) bool { return !slices.Contains(alone, name) }) < 0 {
+		return nil
 	}
-	if err != nil {
-		return result{}, err
+	if s.embedded {
+		all = append(all, &bench{settings: s, cluster: &cluster{}, embedded: true, progress: progress})
 	}
-	return f.run(ctx, s.rounds, progress)
+	if len(s.brokers) > 0 {
+		return append(all, &bench{settings: s, cluster: &cluster{brokers: s.brokers}, progress: progress})
+	}
+	fmt.Fprintln(progress, "Apache Kafka is skipped: neither --kafka nor MILLRACE_TEST_KAFKA names one")
+	return all
 }
 
 func profile(name string) (stop func(), err error) {
-	file, err := os.Create(name) //nolint:gosec // the caller of the program names the file
+	file, err := os.Create(name)
 	if err != nil {
 		return nil, err
 	}

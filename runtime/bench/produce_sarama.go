@@ -18,13 +18,7 @@ type saramaPublisher struct {
 }
 
 func openSarama(brokers []string, topic string, acked func(error)) (publisher, error) {
-	config := sarama.NewConfig()
-	config.Version = sarama.MaxVersion
-	config.Net.MaxOpenRequests = 1
-	config.Producer.Idempotent = true
-	config.Producer.RequiredAcks = sarama.WaitForAll
-	config.Producer.Return.Successes = true
-	producer, err := sarama.NewAsyncProducer(brokers, config)
+	producer, err := sarama.NewAsyncProducer(brokers, saramaProducer())
 	if err != nil {
 		return nil, err
 	}
