@@ -17,5 +17,5 @@
 //
 // What a door cannot do it does not declare, and the cases that need it are skipped, by name and with the reason.
 //
-// The package imports runtime/function, runtime/deadletter, runtime/runtimetest and cloudevents; only tests may import it.
+// The package imports runtime/function, runtime/deadletter, runtime/chaos, runtime/runtimetest and cloudevents; only tests may import it.
 package conformance
