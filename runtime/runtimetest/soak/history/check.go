@@ -134,13 +134,18 @@ func (c *check) count() {
 	for _, f := range c.Faults {
 		l := c.report.Kinds[f.Kind]
 		l.Faults++
-		if !f.Missed && slices.ContainsFunc(c.Calls, func(call Call) bool {
-			return (f.Process == "" || call.Process == f.Process) && call.Start <= f.From && f.From <= c.end(&call)
-		}) {
+		if f.Delivered || !f.Missed && c.working(f) {
 			l.OnWork++
 		}
 		c.report.Kinds[f.Kind] = l
 	}
+}
+
+// working tells whether a handler ran when a fault began, in a process that it concerns.
+func (c *check) working(f Fault) bool {
+	return slices.ContainsFunc(c.Calls, func(call Call) bool {
+		return (f.Process == "" || call.Process == f.Process) && call.Start <= f.From && f.From <= c.end(&call)
+	})
 }
 
 // never is later than everything.

@@ -79,8 +79,9 @@ type Fault struct {
 	// Silences says that the process may have lost its session by it while handlers ran. Stops, that the process stood
 	// still.
 	Silences, Stops bool
-	// Missed says that the fault found nothing to be done to, such as no request to hold.
-	Missed bool
+	// Missed says that the fault found nothing to be done to; Delivered, that it met the run for certain, such as a
+	// request that arrived late. Of others it is looked up whether a handler ran.
+	Missed, Delivered bool
 }
 
 // Sample is the offset that was committed for a partition.

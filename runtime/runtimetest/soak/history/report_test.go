@@ -73,6 +73,9 @@ func TestVoid(t *testing.T) {
 		"missed": {func(h *history.History) {
 			h.Faults[0].Missed = true
 		}, []string{"SIGKILL: 0 of 1 landed on work in flight"}},
+		"idle but delivered": {func(h *history.History) {
+			h.Faults[0].From, h.Faults[0].Delivered = 5*second, true
+		}, nil},
 		"half is enough": {func(h *history.History) {
 			h.Faults = append(h.Faults, history.Fault{Kind: "SIGKILL", From: 100 * second, Until: 100 * second})
 		}, nil},
