@@ -6,19 +6,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 
 	"github.com/millrace/millrace/runtime/config"
 	"github.com/millrace/millrace/runtime/function"
 )
-
-// gcPercent is the garbage collector's setting where GOGC is not set. Records are short-lived and what is kept of them is
-// bounded by the window, so a heap of a few times that size buys most of the collector's time: at Go's own 100 it takes
-// as long as the rest of the runtime.
-const gcPercent = 400
 
 // Main runs the functions until SIGTERM or SIGINT, and ends the process: with 0 when it was asked to stop, 1 when it
 // could not start, 2 when it was called with arguments that it does not know. A second signal ends it at once.
@@ -39,9 +34,11 @@ func Command(ctx context.Context, args []string, lookup function.Lookup, stdout,
 		fmt.Fprintf(stderr, "unknown arguments %q: everything is set by the environment, --help lists the variables\n", args)
 		return 2
 	}
-	if _, set := lookup("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
-	}
+	var collecting sync.WaitGroup
+	defer collecting.Wait()
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	collecting.Go(func() { collectGarbage(running, lookup) })
 	if err := Run(ctx, lookup, specs, nil); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
