@@ -46,6 +46,10 @@ bench: bin/apachekafka ## Measure against raw sarama, the CloudEvents SDK and Wa
 	@if command -v java >/dev/null && command -v mvn >/dev/null; then bin/apachekafka -- $(BENCH); \
 		else echo "Apache Kafka is skipped: it needs java and mvn" >&2; $(BENCH); fi
 
+.PHONY: memory
+memory: ## Measure what a function takes before a million records, and before batches that are bombs (Linux)
+	go run ./runtime/runtimetest/memory
+
 .PHONY: build
 build: bin/millrace $(FUNCTIONS:%=bin/%) ## Build the command and each function (linux, static, ARCH=arm64 for Graviton)
 
