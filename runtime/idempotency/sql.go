@@ -82,10 +82,21 @@ func openSQL(ctx context.Context, db *sql.DB, d *dialect, retention time.Duratio
 	return s, nil
 }
 
+// ping makes the first connection. SQLite refuses it while another process turns a new database to its write-ahead log.
 func (s *SQL) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	return s.db.PingContext(ctx)
+	for {
+		err := s.db.PingContext(ctx)
+		if !errors.Is(s.dialect.explain(err), ErrBusy) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // migrate creates the table, or brings that of an older release up to date.
@@ -140,7 +151,7 @@ func (s *SQL) connection(ctx context.Context) (*sql.Conn, error) {
 			return nil, ErrBusy
 		}
 	}
-	return conn, err
+	return conn, s.dialect.explain(err)
 }
 
 // querier is a connection or a transaction.

@@ -1,6 +1,8 @@
 package idempotency
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -48,12 +50,16 @@ func TestExpiredRowsAreRemoved(t *testing.T) {
 			if err := tx.Complete(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
-			runtimetest.Eventually(t, "expired rows gone", func() bool {
-				if err := s.removeExpired(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				return s.rows(t) == kept+1
+			runtimetest.Eventually(t, "the end of the short leases", func() bool {
+				_, _, err := s.look(t.Context(), s.db, Key{ID: fmt.Sprint(expired - 1)}.sum())
+				return errors.Is(err, sql.ErrNoRows)
 			})
+			if err := s.removeExpired(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.rows(t); got != kept+1 {
+				t.Errorf("%d rows are left, want %d", got, kept+1)
+			}
 		})
 	}
 }

@@ -139,12 +139,8 @@ func (d *Daemon) Kill() {
 	if d.process == nil {
 		return
 	}
-	started := children(d.process.Pid)
-	_ = d.process.Kill() // it may have ended by itself
+	crash(d.process)
 	<-d.ended
-	for _, child := range started {
-		_ = child.Kill()
-	}
 }
 
 // Stop ends the server and removes its data.

@@ -47,6 +47,16 @@ func credential() (*syscall.Credential, error) {
 	return nil, fmt.Errorf("this process runs as root, and there is neither a user postgres nor a user nobody to run servers as")
 }
 
+// crash kills a process and those that it has started, none of which gets to say goodbye: while they go, the parent is
+// stopped.
+func crash(process *os.Process) {
+	_ = process.Signal(syscall.SIGSTOP) // it may have ended by itself, here and below
+	for _, child := range children(process.Pid) {
+		_ = child.Kill()
+	}
+	_ = process.Kill()
+}
+
 // children returns the processes that a process has started (proc(5), children).
 func children(pid int) []*os.Process {
 	list, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // a kernel without: they notice that their parent is gone
