@@ -2,5 +2,11 @@
 // that every client of the runtime starts from. What a producer or a consumer sets beyond that is in kafkasink and
 // consumergroup.
 //
-// It imports sarama, the SCRAM implementation that sarama asks for, and runtime/config.
+// It also reads what sarama's consumer cannot. One record batch of 33 KB may decompress to gigabytes, so every client here
+// refuses batches of more than [ClientBatchBytes]. sarama then fails the whole fetch, again and again: all partitions of
+// that broker stand still, and the error names each of them. [Config.FindObstacle] tells which it is about, and a
+// [BatchReader] reads that partition on: it takes larger batches in little memory, and passes those that are larger
+// than KAFKA_MAX_BATCH_BYTES, or broken, with their coordinates in a [LostError].
+//
+// It imports sarama, the SCRAM implementation and the codecs that sarama uses, and runtime/config.
 package kafkaclient

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -119,6 +120,10 @@ func (k *cluster) lag(ctx context.Context, group, topic string) (left, committed
 		err = ends.Error()
 	}
 	commits, fetchErr := k.admin.FetchOffsets(ctx, group)
+	if errors.Is(fetchErr, kerr.GroupIDNotFound) {
+		// It has not joined yet.
+		fetchErr = nil
+	}
 	if err := errors.Join(err, fetchErr); err != nil {
 		return 0, 0, err
 	}
