@@ -1,11 +1,12 @@
-# What people do with this repository. `make` alone lists it. Everything but test-kafka, test-clients, bench and lint
+# What people do with this repository. `make` alone lists it. Everything but test-kafka, test-clients, soak, bench and lint
 # needs Go and nothing else.
 
 GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUNCTIONS     := $(wildcard functions/*/bootstrap)
 # The processor that the functions' binaries are for: amd64 or arm64.
 ARCH           = $(shell go env GOARCH)
-# More arguments for `millrace dev` and the benchmarks: make run ARGS='--data .data', make bench ARGS='--rounds 5'
+# More arguments for `millrace dev`, the benchmarks and the soak: make run ARGS='--data .data', make bench ARGS='--rounds 5',
+# make soak ARGS='-exactly-once'
 ARGS          ?=
 
 # The race detector needs a C compiler; without one Go turns cgo off by itself.
@@ -40,6 +41,14 @@ test-clients: ## Drive millrace by kcat and kafkajs (kcat, Node 18)
 	MILLRACE_TEST_CLIENTS=1 go test -v -count=1 -timeout 10m ./localdev/foreign
 
 BENCH = go -C runtime/bench run . --write ../BENCHMARKS.md $(ARGS)
+
+.PHONY: soak
+soak: bin/soak ## Kill, stop and cut off three members and their Apache Kafka for up to ten minutes (ARGS=-exactly-once)
+	bin/soak $(ARGS)
+
+.PHONY: soak-broken
+soak-broken: ## Show that the soak finds out members that are broken on purpose
+	runtime/runtimetest/soak/broken/run.sh
 
 .PHONY: bench
 bench: bin/apachekafka ## Measure against raw sarama, the CloudEvents SDK and Watermill (Apache Kafka too: Java 17, Maven)
@@ -90,6 +99,9 @@ bin/millrace: FORCE
 
 bin/apachekafka: FORCE
 	go build -o $@ ./runtime/runtimetest/apachekafka
+
+bin/soak: FORCE
+	go build -o $@ ./runtime/runtimetest/soak
 
 bin/functions/%/bootstrap: FORCE
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o $@ ./functions/$*/bootstrap

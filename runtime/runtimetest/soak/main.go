@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -56,6 +57,7 @@ type options struct {
 	kafka       string
 	member      string
 	keep        bool
+	only        []string
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -71,6 +73,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.static, "static", false, "give each member a name that stays (KAFKA_INSTANCE_ID)")
 	flags.StringVar(&o.kafka, "kafka", "apache", "apache (needs Java and Maven) or embedded (is not restarted)")
 	flags.StringVar(&o.member, "member", "", "program of the members, where it is not this one")
+	flags.Func("only", "do faults of this kind only; may be repeated", func(kind string) error {
+		o.only = append(o.only, kind)
+		return nil
+	})
 	flags.BoolVar(&o.keep, "keep", false, "keep the folder with what the members wrote, whatever comes of the run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -92,6 +98,11 @@ func (o *options) complete(rest []string) (err error) {
 		return errors.New("-duration must be at least 20s, and -load shorter")
 	case o.kafka != "apache" && o.kafka != "embedded":
 		return fmt.Errorf("-kafka must be apache or embedded, is %q", o.kafka)
+	}
+	for _, name := range o.only {
+		if !slices.ContainsFunc(o.kinds(), func(k kind) bool { return k.name == name }) {
+			return fmt.Errorf("-only: there is no fault %q in this run", name)
+		}
 	}
 	if o.load == 0 {
 		o.load = o.duration * 6 / 10
@@ -132,8 +143,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// maxShown is how many violations are told in detail.
-const maxShown = 10
+// maxShown is how many violations of a law are told in detail.
+const maxShown = 3
 
 // judge tells what came of the run, and returns the exit code.
 func judge(report *history.Report, err error, p progress) int {
@@ -149,14 +160,19 @@ func judge(report *history.Report, err error, p progress) int {
 }
 
 func tell(report *history.Report, p progress) int {
-	for i, v := range report.Violations {
-		if i == maxShown {
-			p.sayf("and %d more violations", len(report.Violations)-i)
-			break
+	told := map[history.Law]int{}
+	for _, v := range report.Violations {
+		if told[v.Law]++; told[v.Law] > maxShown {
+			continue
 		}
 		p.sayf("%s: %s", v.Law, v.What)
 		for _, f := range v.Nearby {
 			p.sayf("        nearby: %s", &f)
+		}
+	}
+	for law, n := range told {
+		if n > maxShown {
+			p.sayf("%s: and %d more", law, n-maxShown)
 		}
 	}
 	p.sayf("%d takeovers, %d failing events tried again, %d others handled again", report.Takeovers, report.Retried, report.Repeated)

@@ -63,6 +63,7 @@ func TestCommandLine(t *testing.T) {
 		"no events":     {[]string{"-events", "0"}, 2, "-events"},
 		"too short":     {[]string{"-duration", "5s"}, 2, "-duration"},
 		"load too long": {[]string{"-load", "11m"}, 2, "-load"},
+		"unknown fault": {[]string{"-only", "late EndTxn"}, 2, `no fault "late EndTxn" in this run`},
 		"other kafka":   {[]string{"-kafka", "franz"}, 2, "-kafka"},
 	}
 	for name, test := range tests {
@@ -96,7 +97,7 @@ func TestJudge(t *testing.T) {
 	}{
 		"good":               {&good, nil, exitOK, "1 takeovers"},
 		"violations":         {&bad, nil, exitFailed, "nearby: 0.000s to 0.000s: SIGKILL (member-1)"},
-		"many violations":    {&bad, nil, exitFailed, "and 5 more violations"},
+		"many violations":    {&bad, nil, exitFailed, "early: and 5 more"},
 		"void":               {&history.Report{}, nil, exitVoid, "void: there was no fault"},
 		"failed":             {&good, errors.New("no space left"), exitFailed, "the run failed: no space left"},
 		"nothing to judge":   {nil, errors.New("no java"), exitFailed, "the run failed: no java"},

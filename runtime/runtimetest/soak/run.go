@@ -166,10 +166,8 @@ func (r *run) work(ctx context.Context) error {
 
 	var problems [3]error
 	var jobs sync.WaitGroup
-	jobs.Go(func() { problems[0] = r.saboteur.run(newSchedule(r.seed, 1, processKinds())) })
-	jobs.Go(func() {
-		problems[1] = r.saboteur.run(newSchedule(r.seed, 2, networkKinds(r.exactlyOnce, r.cluster.apache != nil)))
-	})
+	jobs.Go(func() { problems[0] = r.saboteur.run(newSchedule(r.seed, 1, r.processKinds())) })
+	jobs.Go(func() { problems[1] = r.saboteur.run(newSchedule(r.seed, 2, r.networkKinds())) })
 	jobs.Go(func() {
 		problems[2] = r.loader.run(ctx, r.load)
 		endSabotage()

@@ -19,6 +19,8 @@ const (
 	aimTimeout = 10 * time.Second
 	// takeTimeout is how long a fault waits for a request to hold.
 	takeTimeout = 6 * time.Second
+	// lateDelay slows the member down that a request of is late, so that it arrives while the next transaction is open.
+	lateDelay = 40 * time.Millisecond
 	// deliverTimeout is how long a late request may take to be answered.
 	deliverTimeout = 5 * time.Second
 )
@@ -39,6 +41,9 @@ type outcome = history.Fault
 
 // run does the faults of a schedule until the saboteur's context ends.
 func (s *saboteur) run(schedule *schedule) error {
+	if len(schedule.kinds) == 0 {
+		return nil
+	}
 	for {
 		next := schedule.next()
 		if !s.sleep(next.pause) {
@@ -187,6 +192,8 @@ func late(name string, apiKey int16) kind {
 		case <-s.ctx.Done():
 		}
 		f := outcome{Process: s.affected(p), From: monotonic()}
+		proxy.Delay(lateDelay)
+		defer proxy.Delay(0)
 		s.sleep(st.lasts)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), deliverTimeout)
 		defer cancel()

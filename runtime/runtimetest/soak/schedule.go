@@ -4,6 +4,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -65,14 +66,25 @@ func (s *schedule) between(least, most time.Duration) time.Duration {
 }
 
 // processKinds are the faults of members.
-func processKinds() []kind {
-	return []kind{
+func (o *options) processKinds() []kind {
+	return o.selected([]kind{
 		{"SIGKILL, restart at once", 0, 0, (*saboteur).kill},
 		{"SIGKILL, restart later", 2 * time.Second, 6 * time.Second, (*saboteur).kill},
 		{"SIGTERM", 0, 2 * time.Second, (*saboteur).terminate},
 		{"SIGSTOP beyond the session", sessionTimeout + 2*time.Second, sessionTimeout + 5*time.Second, (*saboteur).pause},
-	}
+	})
 }
+
+// selected leaves those of the kinds that the command line asks for.
+func (o *options) selected(kinds []kind) []kind {
+	if len(o.only) == 0 {
+		return kinds
+	}
+	return slices.DeleteFunc(kinds, func(k kind) bool { return !slices.Contains(o.only, k.name) })
+}
+
+// kinds are all faults of a run.
+func (o *options) kinds() []kind { return append(o.processKinds(), o.networkKinds()...) }
 
 // The API keys of requests that are delivered late.
 const (
@@ -84,7 +96,7 @@ const (
 )
 
 // networkKinds are the faults between members and broker, and of the broker.
-func networkKinds(exactlyOnce, restarts bool) []kind {
+func (o *options) networkKinds() []kind {
 	kinds := []kind{
 		{"cut", 0, 0, (*saboteur).cut},
 		{"delay", 3 * time.Second, 6 * time.Second, (*saboteur).slow},
@@ -93,16 +105,16 @@ func networkKinds(exactlyOnce, restarts bool) []kind {
 		late("Produce", produce),
 		late("Heartbeat", heartbeat),
 	}
-	if exactlyOnce {
+	if o.exactlyOnce {
 		kinds = append(kinds, late("EndTxn", endTxn), late("TxnOffsetCommit", txnOffsetCommit))
 	} else {
 		kinds = append(kinds, late("OffsetCommit", offsetCommit))
 	}
-	if restarts {
+	if o.kafka == "apache" {
 		kinds = append(kinds,
 			kind{"broker SIGTERM", 0, 2 * time.Second, restartBroker(syscall.SIGTERM)},
 			kind{"broker SIGKILL", 0, 2 * time.Second, restartBroker(syscall.SIGKILL)},
 		)
 	}
-	return kinds
+	return o.selected(kinds)
 }

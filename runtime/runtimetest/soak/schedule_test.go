@@ -25,7 +25,7 @@ func equal(a, b step) bool {
 
 func TestScheduleFollowsFromTheSeed(t *testing.T) {
 	t.Parallel()
-	kinds := networkKinds(true, true)
+	kinds := (&options{exactlyOnce: true, kafka: "apache"}).networkKinds()
 	if !slices.EqualFunc(steps(7, kinds, 50), steps(7, kinds, 50), equal) {
 		t.Error("one seed gave two schedules")
 	}
@@ -37,10 +37,11 @@ func TestScheduleFollowsFromTheSeed(t *testing.T) {
 func TestScheduleDealsEachKind(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]kind{
-		"processes":      processKinds(),
-		"network":        networkKinds(false, true),
-		"exactly once":   networkKinds(true, true),
-		"without broker": networkKinds(false, false),
+		"processes":      new(options).processKinds(),
+		"network":        (&options{kafka: "apache"}).networkKinds(),
+		"exactly once":   (&options{exactlyOnce: true, kafka: "apache"}).networkKinds(),
+		"one":            (&options{only: []string{"cut"}}).kinds(),
+		"without broker": (&options{kafka: "embedded"}).networkKinds(),
 	}
 	for name, kinds := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +65,7 @@ func TestScheduleDealsEachKind(t *testing.T) {
 
 func TestBeyondTheSession(t *testing.T) {
 	t.Parallel()
-	for _, k := range slices.Concat(processKinds(), networkKinds(true, true)) {
+	for _, k := range slices.Concat(new(options).processKinds(), (&options{exactlyOnce: true, kafka: "apache"}).networkKinds()) {
 		if long := k.name == "SIGSTOP beyond the session" || k.name == "half-open beyond the session"; long != (k.most > sessionTimeout) || long && k.least <= sessionTimeout {
 			t.Errorf("%s lasts %s to %s, the session %s", k.name, k.least, k.most, sessionTimeout)
 		}
