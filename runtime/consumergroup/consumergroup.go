@@ -64,6 +64,8 @@ type member struct {
 	commits     *commits
 	// stage is nil where events are published before their record is finished.
 	stage *Stage
+	// yield is nil where no worker waits for acknowledgements.
+	yield func() (resume func())
 }
 
 // Run takes part in the consumer group of p until ctx ends. Then it stops the intake, gives running handlers
@@ -76,6 +78,9 @@ func Run(ctx context.Context, client kafkaclient.Config, config Config, p *pipel
 		o = &Options{}
 	}
 	m := &member{config: config, pipeline: p, pool: lanes.NewPool(config.Workers), log: o.Log, monitor: o.Monitor, stage: o.Stage}
+	if m.stage == nil {
+		m.yield = m.pool.Yield
+	}
 	if m.log == nil {
 		m.log = slog.Default()
 	}

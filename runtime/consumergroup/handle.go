@@ -34,7 +34,7 @@ func (c *claim) handle(d *delivery) lanes.Result {
 		return lanes.Again(crowded/2 + rand.N(crowded))
 	}
 	o := d.open()
-	o.Started = now
+	o.Started, o.Publishing = now, c.session.yield
 	again, finished := c.session.pipeline.Handle(c.staging(d), o)
 	c.block(d, !finished && o.Blocked())
 	if finished {

@@ -57,8 +57,8 @@ func (ln *lane[T]) begin() bool {
 }
 
 func (ln *lane[T]) run() {
-	for _, item := range ln.batch {
-		if ln.of.closed.Load() {
+	for i, item := range ln.batch {
+		if ln.of.closed.Load() || i > 0 && ln.of.pool.crowded.Load() {
 			return
 		}
 		if ln.last = ln.of.handle(item); ln.last.again {

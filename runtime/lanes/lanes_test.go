@@ -167,6 +167,41 @@ func TestWorkersAreBoundedSharedAndGoneWhenIdle(t *testing.T) {
 	})
 }
 
+func TestAWorkerThatYieldsLeavesItsPlaceToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const limit, rounds = 3, 20
+		pool := lanes.NewPool(limit)
+		var handling, most, waiting, mostWaiting, ended atomic.Int32
+		l := lanes.New(pool, func(int) lanes.Result {
+			most.Store(max(most.Load(), handling.Add(1)))
+			time.Sleep(time.Millisecond)
+			handling.Add(-1)
+			resume := pool.Yield()
+			mostWaiting.Store(max(mostWaiting.Load(), waiting.Add(1)))
+			time.Sleep(time.Second)
+			waiting.Add(-1)
+			resume()
+			ended.Add(1)
+			return lanes.Finished()
+		}, nil)
+		// Each key has several items: a worker that comes back must not go on with them where its place is taken.
+		for range 2 {
+			l.Submit(keys(limit * rounds))
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if ended.Load() != 2*limit*rounds || most.Load() > limit {
+			t.Errorf("%d items ended, %d were handled at once; want %d and at most %d", ended.Load(), most.Load(), 2*limit*rounds, limit)
+		}
+		// The last that wait have kept their places.
+		if mostWaiting.Load() != 5*limit {
+			t.Errorf("%d items waited at once, want %d", mostWaiting.Load(), 5*limit)
+		}
+		finish(t, l)
+	})
+}
+
 func TestItemsThatWaitForNothingLeaveProcessorsToOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

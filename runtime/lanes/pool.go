@@ -3,6 +3,7 @@ package lanes
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,6 +13,8 @@ const (
 	// busy is how many items a worker finishes in that time if it never has to wait: fewer mean that workers wait for
 	// something other than a processor.
 	busy = 10
+	// yields is how many times the pool's limit of workers may have yielded: each holds a stack.
+	yields = 4
 )
 
 // Pool is a bounded number of workers, shared by several Lanes. Workers start when there is work and end when there is
@@ -28,12 +31,46 @@ type Pool struct {
 	// finished counts the items since the pool began to watch its workers.
 	finished int
 	watching bool
+	// yielded counts the workers that gave their place away.
+	yielded int
+	// crowded says that more than limit run, because some came back. It is written with the pool locked.
+	crowded atomic.Bool
 }
 
 // NewPool returns a pool of at most limit workers (at least 1).
 func NewPool(limit int) *Pool {
 	limit = max(limit, 1)
 	return &Pool{limit: limit, eager: min(max(runtime.GOMAXPROCS(0)/2, 1), limit)}
+}
+
+// Yield gives the place of the calling worker to another one, while the item that it runs waits for something that takes
+// no handler, such as an acknowledgement. resume must be called once when it has waited. When four times the pool's limit
+// wait so, Yield does nothing.
+func (p *Pool) Yield() (resume func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.yielded >= yields*p.limit {
+		return func() {}
+	}
+	p.yielded++
+	p.running--
+	p.grow()
+	return p.resume
+}
+
+// resume takes back a worker that had yielded. Where its place was taken it only ends the item that it runs.
+func (p *Pool) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.yielded--
+	p.running++
+	p.crowded.Store(p.running > p.limit)
+}
+
+// leave takes note of a worker that ends. The pool is locked.
+func (p *Pool) leave() {
+	p.running--
+	p.crowded.Store(p.running > p.limit)
 }
 
 // runnable is a lane that has something to run. It is an interface because lanes of any type share one pool.
@@ -111,7 +148,7 @@ func (p *Pool) work() {
 	for {
 		l, ok := p.pop()
 		if !ok {
-			p.running--
+			p.leave()
 			return
 		}
 		if !l.begin() {
@@ -125,6 +162,10 @@ func (p *Pool) work() {
 		p.finished += finished
 		if more {
 			p.push(l)
+		}
+		if p.running > p.limit {
+			p.leave()
+			return
 		}
 	}
 }

@@ -30,6 +30,10 @@ type Delivery struct {
 	// FirstFailure and LastFailure are the times of failed attempts, zero before the first.
 	FirstFailure, LastFailure time.Time
 
+	// Publishing, where it is not nil, is called when the attempt begins to wait for its events to be acknowledged, and what
+	// it returns when it has waited: a worker that waits so can do without its place.
+	Publishing func() (done func())
+
 	// waits counts how often in a row the record had to wait for a dependency.
 	waits int
 	// letter is the failure whose dead letter could not be written yet.

@@ -74,11 +74,19 @@ func (m *emitter) publish(ctx context.Context, d *Delivery, events []event.Event
 	if err != nil {
 		return err
 	}
-	if err := m.sink.Send(ctx, outputs...); err != nil {
+	if err := m.send(ctx, d, outputs); err != nil {
 		return fmt.Errorf("publish what %s returned: %w", m.spec.Name, err)
 	}
 	d.Emitted = events
 	return nil
+}
+
+func (m *emitter) send(ctx context.Context, d *Delivery, outputs []Output) error {
+	if d.Publishing != nil {
+		done := d.Publishing()
+		defer done()
+	}
+	return m.sink.Send(ctx, outputs...)
 }
 
 // outputs addresses events to their topics. An event of a type that the Spec does not name, or whose data breaks its
