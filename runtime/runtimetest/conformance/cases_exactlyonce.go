@@ -45,7 +45,7 @@ func (s *stage) killDuring(t *testing.T, id string) {
 		return nil
 	})
 	child := s.spawn(t)
-	<-arrived
+	await(t, "a handler to run", arrived)
 	child.kill()
 }
 
@@ -96,7 +96,7 @@ func lettersExactlyOnce(t *testing.T, d Door) {
 		return fails(c)
 	})
 	child := s.spawn(t)
-	<-arrived
+	await(t, "a handler to run", arrived)
 	child.kill()
 	s.act(func(_ context.Context, c Call) error { return fails(c) })
 	s.start(t)

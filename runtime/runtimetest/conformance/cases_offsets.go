@@ -115,6 +115,7 @@ func corruptedMetadata(t *testing.T, d Door) {
 		"twice":             func(m string) string { return m + m },
 		"first character":   func(m string) string { return "Z" + m[min(1, len(m)):] },
 		"last character":    func(m string) string { return m[:max(len(m)-1, 0)] + "~" },
+		"one bit":           func(m string) string { return m[:len(m)/2] + string(rune(m[len(m)/2]^1)) + m[len(m)/2+1:] },
 		"as long as can be": func(string) string { return strings.Repeat("A", 4096) },
 		"another program's": func(string) string { return `{"version":1,"ranges":[[0,9]]}` },
 		"no characters":     func(string) string { return "\x00\x01\u00ff\u2028\U0001F680" },
@@ -123,7 +124,7 @@ func corruptedMetadata(t *testing.T, d Door) {
 	for name := range damages {
 		names = append(names, name)
 	}
-	s := newStage(t, d, int32(len(names))) //nolint:gosec // ten partitions
+	s := newStage(t, d, int32(len(names))) //nolint:gosec // a dozen partitions
 	s.act(func(_ context.Context, c Call) error {
 		if c.number() == 3 {
 			return errStuck

@@ -4,9 +4,6 @@ import (
 	"context"
 	"hash/crc32"
 	"testing"
-	"time"
-
-	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
 // orders: what waits for what, and what must not.
@@ -72,11 +69,7 @@ func concurrentKeys(t *testing.T, d Door) {
 	s.send(t, newEvents(1, keys(n)...)...)
 	s.start(t)
 	for range n {
-		select {
-		case <-arrived:
-		case <-time.After(runtimetest.Patience):
-			t.Fatalf("fewer than %d handlers run at the same time", n)
-		}
+		await(t, "as many handlers to run as there are keys", arrived)
 	}
 	all.open()
 	s.awaitEnds(t, s.in)

@@ -16,6 +16,7 @@ import (
 var rebalances = []testCase{
 	{"rebalance in mid-handler", []Capability{Members, Drain}, rebalanceInMidHandler},
 	{"rebalance in mid-handler, longer than the drain budget", []Capability{Members, Drain}, rebalanceBeyondDrain},
+	{"a partition that stays is not interrupted", []Capability{Members, Keeps}, keptPartition},
 	{"leaving hands partitions over", []Capability{Members, Drain}, leavingHandsOver},
 	{"a rebalance each second", []Capability{Members, Drain}, rebalanceStorm},
 	{"a rebalance each second, exactly once", []Capability{Members, Drain, Transactions}, rebalanceStormExactlyOnce},
@@ -60,7 +61,7 @@ func rebalanceInMidHandler(t *testing.T, d Door) {
 	}
 	s.start(t)
 	for range 4 {
-		<-running
+		await(t, "a handler to run", running)
 	}
 	second := s.launch(t)
 	runtimetest.Eventually(t, "the rebalance to begin", func() bool {
@@ -96,8 +97,8 @@ func rebalanceBeyondDrain(t *testing.T, d Door) {
 		s.sendTo(t, s.in, int32(partition), newEvents(10, key)...)
 	}
 	s.start(t)
-	<-running
-	<-running
+	await(t, "a handler to run", running)
+	await(t, "a handler to run", running)
 	s.start(t)
 	runtimetest.Eventually(t, "the record that moved to be handled", func() bool { return s.journal.handled() >= 10 })
 	held.open()
@@ -105,6 +106,42 @@ func rebalanceBeyondDrain(t *testing.T, d Door) {
 	s.awaitEnds(t, s.in)
 	s.outputs(t, 20)
 	s.noLetters(t)
+}
+
+// keptPartition has a handler of each partition run for longer than the drain budget while one of them moves.
+func keptPartition(t *testing.T, d Door) {
+	s := newStage(t, d, 2)
+	s.program.Variables["DRAIN_TIMEOUT"] = "200ms"
+	held := newGate()
+	running := make(chan string, 2)
+	s.act(func(ctx context.Context, c Call) error {
+		if c.Nth == 1 && c.number() == 0 {
+			running <- c.ID
+			return held.pass(ctx)
+		}
+		return nil
+	})
+	for partition, key := range keys(2) {
+		s.sendTo(t, s.in, int32(partition), newEvents(10, key)...)
+	}
+	s.start(t)
+	await(t, "a handler to run", running)
+	await(t, "a handler to run", running)
+	s.start(t)
+	runtimetest.Eventually(t, "the partition that moved to be handled", func() bool { return s.journal.handled() >= 10 })
+	held.open()
+	s.awaitHandled(t, 20)
+	s.awaitEnds(t, s.in)
+	interrupted := 0
+	for _, e := range s.journal.calls() {
+		if e.err != nil {
+			interrupted++
+		}
+	}
+	if interrupted != 1 {
+		t.Errorf("%d handlers were interrupted, want that of the partition that moved", interrupted)
+	}
+	s.checkOutputs(t, 20)
 }
 
 func leavingHandsOver(t *testing.T, d Door) {
@@ -187,8 +224,8 @@ func pausedProcess(t *testing.T, d Door) {
 	})
 	s.sendTo(t, s.in, 0, newEvents(50, "a", "b")...)
 	first := s.spawn(t)
-	<-running
-	<-running
+	await(t, "a handler to run", running)
+	await(t, "a handler to run", running)
 	resume := first.pause(t)
 	s.start(t)
 	s.awaitHandled(t, 100)

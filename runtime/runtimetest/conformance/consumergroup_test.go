@@ -21,9 +21,9 @@ import (
 
 // doors are members of consumer groups.
 var doors = []conformance.Door{
-	consumerGroup("cooperative", nil),
+	consumerGroup("cooperative", nil, conformance.Keeps),
 	consumerGroup("eager", map[string]string{"KAFKA_REBALANCE": "eager"}),
-	consumerGroup("exactly once", map[string]string{"EXACTLY_ONCE": "true"}),
+	consumerGroup("exactly once", map[string]string{"EXACTLY_ONCE": "true"}, conformance.Keeps),
 }
 
 func TestMain(m *testing.M) {
@@ -42,14 +42,14 @@ func TestConsumerGroup(t *testing.T) {
 	conformance.Run(t, doors...)
 }
 
-func consumerGroup(name string, settings map[string]string) conformance.Door {
+func consumerGroup(name string, settings map[string]string, more ...conformance.Capability) conformance.Door {
 	return conformance.Door{
 		Name: name,
-		Capabilities: []conformance.Capability{
+		Capabilities: append(more,
 			conformance.Members, conformance.Drain, conformance.Readiness, conformance.Ranges, conformance.Attempts,
 			conformance.Transactions, conformance.Static,
 			conformance.Circuits, conformance.Idempotency,
-		},
+		),
 		Environment: func(_ testing.TB, p conformance.Program) map[string]string {
 			variables := map[string]string{
 				"KAFKA_BROKERS":     strings.Join(p.Brokers, ","),

@@ -15,6 +15,8 @@ type Capability string
 const (
 	// Members: several processes share a group's partitions, which move from one to another.
 	Members Capability = "partitions that move between members"
+	// Keeps: a partition that stays with its member is not interrupted when others move.
+	Keeps Capability = "a rebalance that leaves alone what does not move"
 	// Drain: a handler that runs when the process is asked to stop may end its work.
 	Drain Capability = "handlers that end their work when the process stops"
 	// Readiness: the process tells at HTTP_ADDR whether it can do its work.

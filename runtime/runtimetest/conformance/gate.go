@@ -3,6 +3,10 @@ package conformance
 import (
 	"context"
 	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
 // gate holds handlers until it is opened.
@@ -24,5 +28,15 @@ func (g *gate) pass(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// await receives from ch. It fails the test, naming what was waited for, when that takes too long.
+func await[T any](t *testing.T, what string, ch <-chan T) {
+	t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(runtimetest.Patience):
+		t.Fatalf("waited %s for: %s", runtimetest.Patience, what)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/runtimetest"
@@ -91,7 +92,12 @@ func (p *process) awaitJoined(t *testing.T) {
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	p.ask()
-	<-p.ended
+	select {
+	case <-p.ended:
+	case <-time.After(runtimetest.Patience):
+		t.Errorf("process %d did not end within %s", p.number, runtimetest.Patience)
+		return
+	}
 	if p.err != nil {
 		t.Errorf("process %d ended with: %v", p.number, p.err)
 		p.err = nil
@@ -115,7 +121,7 @@ func (p *process) pause(t *testing.T) (resume func()) {
 // awaitCrash waits until the process has ended, as it was told to by errCrash.
 func (p *process) awaitCrash(t *testing.T) {
 	t.Helper()
-	<-p.ended
+	await(t, "the crash", p.ended)
 	if p.err == nil {
 		t.Fatalf("process %d ended well, and should have crashed", p.number)
 	}
