@@ -49,6 +49,11 @@ type claim struct {
 	// waiting are records that must not start before it is committed that they may.
 	waiting []*sarama.ConsumerMessage
 
+	// detour is what the partition is read by where the client stands still.
+	detour *detour
+	// position is the offset after the newest record that was received.
+	position int64
+
 	// records and bytes are what is unfinished.
 	records, bytes atomic.Int64
 	// blocked counts the records that wait for an open circuit.
@@ -78,6 +83,7 @@ func newClaim(s *session, current sarama.ConsumerGroupSession, partition sarama.
 		roomy:     make(chan struct{}, 1),
 		granted:   make(chan struct{}, 1),
 		goodbye:   make(chan struct{}),
+		detour:    newDetour(),
 	}
 	// Handlers outlive the session by the drain budget, so their context does not hang on the session's.
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(current.Context()))
@@ -97,11 +103,18 @@ func (c *claim) read() error {
 			if !ok {
 				return nil
 			}
-			err = c.admit(m)
+			err = c.receive(m)
+		case f := <-c.detour.fetched(c.paused.Load()):
+			err = c.admitFetched(f)
+		case <-c.detour.doubted:
+			c.look()
+		case <-c.detour.found:
+			c.takeDetour()
 		case <-c.granted:
 			err = c.admitWaiting()
 		case <-tick.C:
 			c.report()
+			c.watch()
 		case <-c.roomy:
 		case <-c.current.Context().Done():
 			return nil
@@ -132,8 +145,12 @@ func (c *claim) admit(m *sarama.ConsumerMessage) error {
 func (c *claim) admitWaiting() error {
 	waiting := c.waiting
 	c.waiting = nil
+	return c.admitAll(waiting)
+}
+
+func (c *claim) admitAll(messages []*sarama.ConsumerMessage) error {
 	c.mu.Lock()
-	for _, m := range waiting {
+	for _, m := range messages {
 		if err := c.start(m); err != nil {
 			c.mu.Unlock()
 			return err
@@ -141,6 +158,14 @@ func (c *claim) admitWaiting() error {
 	}
 	c.submit()
 	return nil
+}
+
+// receive takes what the client read. On a detour that is nothing any more.
+func (c *claim) receive(m *sarama.ConsumerMessage) error {
+	if c.detour.taken {
+		return nil
+	}
+	return c.admit(m)
 }
 
 // next returns the next message of a batch of which some are taken, if there is one at hand.
@@ -159,6 +184,7 @@ func (c *claim) next(taken int) (*sarama.ConsumerMessage, bool) {
 // start gives m its place in the frontier and in the next batch for the lanes; or has it wait, where the reservation does
 // not reach so far. The mutex is held.
 func (c *claim) start(m *sarama.ConsumerMessage) error {
+	c.position = m.Offset + 1
 	if c.frontier == nil {
 		c.frontier = frontier.New(m.Offset)
 	}
@@ -176,13 +202,22 @@ func (c *claim) start(m *sarama.ConsumerMessage) error {
 		return nil
 	}
 	d := newDelivery(m, mark)
+	if lost, ok := c.detour.lost[m.Offset]; ok {
+		delete(c.detour.lost, m.Offset)
+		d.lost = lost
+	}
+	c.enqueue(d, c.lane(m.Key))
+	return nil
+}
+
+// enqueue puts d into the next batch for the lanes.
+func (c *claim) enqueue(d *delivery, lane uint64) {
 	if d.failed() {
 		c.failing.Add(1)
 	}
 	c.records.Add(1)
 	c.bytes.Add(d.size)
-	c.items = append(c.items, lanes.Item[*delivery]{Key: c.lane(m.Key), Value: d})
-	return nil
+	c.items = append(c.items, lanes.Item[*delivery]{Key: lane, Value: d})
 }
 
 // submit hands the batch to the lanes, and asks for a commit where the reservation runs short. It releases the mutex.
@@ -219,9 +254,13 @@ func (c *claim) throttle() {
 	case paused:
 		c.resume()
 	case c.crowding(1):
-		c.paused.Store(true)
-		c.session.group.Pause(c.itself())
+		c.pause()
 	}
+}
+
+func (c *claim) pause() {
+	c.paused.Store(true)
+	c.session.group.Pause(c.itself())
 }
 
 // crowding tells whether the partition has enough records in flight, of a part of the window.
@@ -233,9 +272,12 @@ func (c *claim) crowding(part int) bool {
 		c.blocked.Load() > 0 || c.failing.Load() >= failingLimit
 }
 
+// resume goes on reading. On a detour the client stays paused.
 func (c *claim) resume() {
 	c.paused.Store(false)
-	c.session.group.Resume(c.itself())
+	if !c.detour.taken {
+		c.session.group.Resume(c.itself())
+	}
 }
 
 // itself names the partition as Pause and Resume want it.
@@ -270,6 +312,10 @@ func (c *claim) report() {
 // drain ends the intake, gives running handlers their time, and commits what is finished. A handler that is still running
 // then is left behind: its record belongs to the next owner, who learns that it may have been called once more.
 func (c *claim) drain() {
+	c.detour.end()
+	if !c.detour.named.IsZero() {
+		c.name(nil)
+	}
 	c.lanes.Close()
 	c.log.Info("letting the partition go", "unfinished", c.records.Load())
 	budget, cancel := context.WithTimeout(context.Background(), c.session.config.DrainTimeout)
@@ -281,9 +327,8 @@ func (c *claim) drain() {
 			"drain_timeout", c.session.config.DrainTimeout)
 	}
 	c.leave(err == nil)
-	if c.paused.Load() {
-		c.resume()
-	}
+	// Pauses outlast a session.
+	c.session.group.Resume(c.itself())
 }
 
 // leave has the last commit made.

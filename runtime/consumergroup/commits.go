@@ -63,6 +63,15 @@ func (c *commits) remove(claim *claim) {
 	delete(c.claims, claim)
 }
 
+// each calls f with every claim. f must not block.
+func (c *commits) each(f func(*claim)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for claim := range c.claims {
+		f(claim)
+	}
+}
+
 // wake asks for a write soon.
 func (c *commits) wake() {
 	select {

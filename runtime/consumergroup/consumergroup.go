@@ -53,6 +53,7 @@ var restart = pipeline.Backoff{First: 200 * time.Millisecond, Max: 10 * time.Sec
 
 // member is one member of a consumer group.
 type member struct {
+	client   kafkaclient.Config
 	config   Config
 	group    sarama.ConsumerGroup
 	pipeline *pipeline.Pipeline
@@ -77,7 +78,7 @@ func Run(ctx context.Context, client kafkaclient.Config, config Config, p *pipel
 	if o == nil {
 		o = &Options{}
 	}
-	m := &member{config: config, pipeline: p, pool: lanes.NewPool(config.Workers), log: o.Log, monitor: o.Monitor, stage: o.Stage}
+	m := &member{client: client, config: config, pipeline: p, pool: lanes.NewPool(config.Workers), log: o.Log, monitor: o.Monitor, stage: o.Stage}
 	if m.stage == nil {
 		m.yield = m.pool.Yield
 	}
@@ -202,6 +203,10 @@ func (m *member) logErrors() <-chan struct{} {
 	go func() {
 		defer close(done)
 		for err := range m.group.Errors() {
+			if kafkaclient.IsBatchError(err) {
+				m.commits.each((*claim).doubt)
+				continue
+			}
 			m.log.Warn("consumer error", "error", err)
 		}
 	}()

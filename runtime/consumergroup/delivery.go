@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/frontier"
+	"github.com/millrace/millrace/runtime/kafkaclient"
 	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/pipeline"
 )
@@ -16,6 +17,8 @@ import (
 type delivery struct {
 	// message is what sarama received, until the first attempt.
 	message *sarama.ConsumerMessage
+	// lost is set where the bytes of the message, which is the last of its batch, cannot be had.
+	lost *kafkaclient.LostError
 	// opened is there from the first attempt to the last.
 	opened *opened
 	mark   *frontier.Mark
@@ -58,6 +61,11 @@ func (d *delivery) open() *pipeline.Delivery {
 		return &d.opened.Delivery
 	}
 	m, o := d.message, recycled.Get().(*opened)
+	if d.lost != nil {
+		o.Record = pipeline.Record{Topic: d.lost.Topic, Partition: d.lost.Partition, Offset: d.lost.First, Timestamp: d.lost.Timestamp}
+		d.message, d.opened = nil, o
+		return &o.Delivery
+	}
 	for _, h := range m.Headers {
 		o.headers = append(o.headers, kafkabinding.Header{Key: h.Key, Value: h.Value})
 	}

@@ -2,10 +2,14 @@ package consumergroup
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/kafkaclient"
 	"github.com/millrace/millrace/runtime/lanes"
+	"github.com/millrace/millrace/runtime/pipeline"
 )
 
 const (
@@ -35,7 +39,7 @@ func (c *claim) handle(d *delivery) lanes.Result {
 	}
 	o := d.open()
 	o.Started, o.Publishing = now, c.session.yield
-	again, finished := c.session.pipeline.Handle(c.staging(d), o)
+	again, finished := c.attempt(d, o)
 	c.block(d, !finished && o.Blocked())
 	if finished {
 		c.finish(d)
@@ -51,6 +55,19 @@ func (c *claim) handle(d *delivery) lanes.Result {
 	}
 	d.park()
 	return lanes.Again(again)
+}
+
+// attempt handles the record; of one whose bytes are lost it makes the dead letter.
+func (c *claim) attempt(d *delivery, o *pipeline.Delivery) (again time.Duration, finished bool) {
+	ctx := c.staging(d)
+	if d.lost == nil {
+		return c.session.pipeline.Handle(ctx, o)
+	}
+	class := function.ClassTooLarge
+	if errors.Is(d.lost, kafkaclient.ErrBatchMalformed) {
+		class = function.ClassUndecodable
+	}
+	return c.session.pipeline.Lose(ctx, o, d.lost.Last, &function.PermanentError{Class: class, Err: d.lost})
 }
 
 // staging is the context of an attempt. Where there are transactions, it leads the events to d.

@@ -85,6 +85,9 @@ func (b *bundle) Write(_ context.Context, f pipeline.Failure) error {
 	if b.writeErr != nil {
 		return b.writeErr
 	}
+	// What a failure points to is valid until Write returns.
+	record := *f.Record
+	f.Record = &record
 	b.letters = append(b.letters, f)
 	return nil
 }

@@ -25,9 +25,11 @@ func (c *claim) takeover() (bool, error) {
 		return false, err
 	}
 	first := c.partition.InitialOffset()
+	c.position = first
 	switch {
 	case p.next < 0:
-		return true, nil
+		err := c.begin(first)
+		return err == nil, err
 	case first >= 0 && first != p.next:
 		// Somebody committed in between, an operator as it seems: sarama's answer is what is read from.
 		c.resumeAt(first)
@@ -41,6 +43,16 @@ func (c *claim) takeover() (bool, error) {
 	}
 	c.restore(p, newest)
 	return true, nil
+}
+
+// begin finds out where a group without commits begins to read.
+func (c *claim) begin(first int64) error {
+	oldest, newest, err := c.logRange()
+	c.position = oldest
+	if first == sarama.OffsetNewest {
+		c.position = newest
+	}
+	return err
 }
 
 // lookUp asks for the committed position until there is an answer.
@@ -98,6 +110,7 @@ func (c *claim) outOfRange(committed int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	c.position = oldest
 	if committed <= newest {
 		c.log.Error("records were deleted before they were handled: the topic's retention is too short for the lag",
 			"committed_offset", committed, "oldest_offset", oldest, "lost", max(oldest-committed, 0))

@@ -59,7 +59,11 @@ func NewWriter(p Producer, service Service, o *Options) *Writer {
 // Write writes the dead letter of f and returns nil when it is acknowledged: only then is the record finished. It may be
 // there twice when Write failed and is called again.
 func (w *Writer) Write(ctx context.Context, f pipeline.Failure) error {
-	err := w.producer.Produce(ctx, w.topic, message(f, w.service, w.maxBytes), time.Time{})
+	letter := message(f, w.service, w.maxBytes)
+	if f.Lost {
+		letter = Lost(f, f.LastOffset, w.service)
+	}
+	err := w.producer.Produce(ctx, w.topic, letter, time.Time{})
 	if err != nil {
 		err = fmt.Errorf("dead letter of %s: %w", subject(f), err)
 	}

@@ -25,6 +25,8 @@ const (
 	ClassSchema = "schema"
 	// ClassUndecodable: the record is not a CloudEvent.
 	ClassUndecodable = "undecodable"
+	// ClassTooLarge: the record came in a batch that takes more memory than is allowed.
+	ClassTooLarge = "batch-too-large"
 	// ClassExhausted: each attempt failed.
 	ClassExhausted = "exhausted"
 	// ClassOutput: an event that the handler returned cannot be published.

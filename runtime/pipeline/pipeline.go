@@ -279,6 +279,19 @@ func (p *Pipeline) failure(d *Delivery, o *Outcome) *Failure {
 	return f
 }
 
+// Lose makes the dead letter of records whose bytes cannot be had: those from d.Record.Offset up to last. err says why. It
+// returns what Handle would.
+func (p *Pipeline) Lose(ctx context.Context, d *Delivery, last int64, err error) (again time.Duration, finished bool) {
+	o := &d.outcome
+	*o = Outcome{Group: p.group, Record: &d.Record, Err: err}
+	if d.letter == nil {
+		p.failed(d)
+		d.letter = p.failure(d, o)
+		d.letter.Lost, d.letter.LastOffset = true, last
+	}
+	return p.bury(ctx, d, o)
+}
+
 // Refuse makes a dead letter of a record that Handle has finished, because what it led to cannot be published after all:
 // its door publishes later. The door must not have finished the record yet.
 func (p *Pipeline) Refuse(ctx context.Context, d *Delivery, err error) error {

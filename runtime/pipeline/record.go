@@ -66,4 +66,7 @@ type Failure struct {
 	First, Last time.Time
 	// Stack is where the handler panicked, if it did.
 	Stack []byte
+	// Lost says that the bytes of the records from Record.Offset up to LastOffset cannot be had.
+	Lost       bool
+	LastOffset int64
 }
