@@ -29,7 +29,7 @@ type cluster struct {
 }
 
 // startApache starts an Apache Kafka.
-func startApache(ctx context.Context, p progress) (*cluster, error) {
+func startApache(ctx context.Context, dir string, p progress) (*cluster, error) {
 	addresses, err := broker.FreeAddresses(memberCount)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func startApache(ctx context.Context, p progress) (*cluster, error) {
 		c.proxies = append(c.proxies, proxy)
 		listeners = append(listeners, broker.Listener{Address: address, Advertised: proxy.Addr()})
 	}
-	c.apache, err = broker.Start(ctx, &broker.Options{Listeners: listeners, Progress: p.sayf})
+	c.apache, err = broker.Start(ctx, &broker.Options{Dir: dir, Listeners: listeners, Progress: p.sayf})
 	if err != nil {
 		c.close()
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -88,7 +89,16 @@ func (r *run) read() error {
 		slices.SortFunc(h.Faults, func(a, b history.Fault) int { return cmp.Compare(a.From, b.From) })
 	}
 	h.Samples = r.sampler.samples
-	return errors.Join(problems...)
+	return errors.Join(append(problems, writeFaults(filepath.Join(r.dir, "faults.log"), h.Faults))...)
+}
+
+// writeFaults keeps what was done for whoever looks for a cause.
+func writeFaults(name string, faults []history.Fault) error {
+	var text strings.Builder
+	for i := range faults {
+		fmt.Fprintln(&text, &faults[i])
+	}
+	return os.WriteFile(name, []byte(text.String()), 0o600)
 }
 
 func readJournalFile(dir, process string) (entries, error) {

@@ -214,14 +214,16 @@ func endsOf(ctx context.Context, c *cluster, topic string) (map[int32]int64, err
 	return ends, nil
 }
 
-// openTransactions returns the transactional ids with a transaction that is not decided, sorted.
+// openTransactions returns the transactions that are not decided, sorted: those that a coordinator knows of, and those
+// that it has forgotten, for which readers of a partition wait for ever.
 func openTransactions(ctx context.Context, c *cluster) ([]string, error) {
 	client, err := c.client()
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
-	listed, err := kadm.NewClient(client).ListTransactions(ctx, nil, nil)
+	admin := kadm.NewClient(client)
+	listed, err := admin.ListTransactions(ctx, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("list transactions: %w", err)
 	}
@@ -233,8 +235,28 @@ func openTransactions(ctx context.Context, c *cluster) ([]string, error) {
 			open = append(open, id)
 		}
 	}
+	producers, err := admin.DescribeProducers(ctx, topicSet())
+	if err != nil {
+		return nil, fmt.Errorf("describe producers: %w", err)
+	}
+	producers.EachProducer(func(p kadm.DescribedProducer) {
+		if p.CurrentTxnStartOffset >= 0 {
+			open = append(open, fmt.Sprintf("of producer %d, epoch %d, in %s from %d@%d on",
+				p.ProducerID, p.ProducerEpoch, p.Topic, p.Partition, p.CurrentTxnStartOffset))
+		}
+	})
 	slices.Sort(open)
 	return open, nil
+}
+
+// topicSet is what the members write to.
+func topicSet() kadm.TopicsSet {
+	set := kadm.TopicsSet{}
+	for partition := range int32(partitions) {
+		set.Add(outputTopic, partition)
+	}
+	set.Add(letterTopic, 0)
+	return set
 }
 
 // header returns a header of a record, empty where it is missing.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -88,7 +90,7 @@ func (r *run) stop() {
 // start brings up the broker, the members and everything that watches them.
 func (r *run) start(ctx context.Context) (err error) {
 	if r.kafka == "apache" {
-		r.cluster, err = startApache(ctx, r.progress)
+		r.cluster, err = r.startApache(ctx)
 	} else {
 		r.cluster, err = startEmbedded()
 	}
@@ -126,6 +128,15 @@ func (r *run) startMembers() error {
 		}
 	}
 	return nil
+}
+
+// startApache starts an Apache Kafka whose data stays with what the members wrote.
+func (r *run) startApache(ctx context.Context) (*cluster, error) {
+	dir := filepath.Join(r.dir, "broker")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return startApache(ctx, dir, r.progress)
 }
 
 // settings are the variables that all members share.

@@ -48,6 +48,9 @@ type Options struct {
 	Cache string
 	// Progress is told, in a sentence, what takes long. Default: nobody.
 	Progress func(format string, args ...any)
+	// Dir is an empty folder for settings, log and data, which stays when the broker is closed. Default: a temporary one,
+	// which does not.
+	Dir string
 	// Listeners are further ones, beside that of Addr.
 	Listeners []Listener
 }
@@ -64,9 +67,10 @@ type Listener struct {
 type Broker struct {
 	address         string
 	java, libraries string
-	// dir holds settings, log and data. It goes with the broker.
-	dir     string
-	process *os.Process
+	// dir holds settings, log and data. It goes with the broker where temporary is set.
+	dir       string
+	temporary bool
+	process   *os.Process
 	// ended is closed when the process has ended, killed or not.
 	ended chan struct{}
 }
@@ -84,7 +88,7 @@ func Start(ctx context.Context, o *Options) (*Broker, error) {
 		return nil, err
 	}
 	began := time.Now()
-	b, err := configure(java, libraries, o.Listeners)
+	b, err := configure(java, libraries, o)
 	if err != nil {
 		return nil, fmt.Errorf("settings of the broker: %w", err)
 	}
@@ -117,19 +121,20 @@ func (o *Options) complete() *Options {
 }
 
 // configure returns a broker that is not running yet, with its settings in a folder of its own.
-func configure(java, libraries string, listeners []Listener) (*Broker, error) {
+func configure(java, libraries string, o *Options) (*Broker, error) {
 	ports, err := FreeAddresses(2)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "millrace-apachekafka-")
-	if err != nil {
-		return nil, err
+	b := &Broker{address: ports[0], java: java, libraries: libraries, dir: o.Dir, temporary: o.Dir == ""}
+	if b.temporary {
+		if b.dir, err = os.MkdirTemp("", "millrace-apachekafka-"); err != nil {
+			return nil, err
+		}
 	}
-	b := &Broker{address: ports[0], java: java, libraries: libraries, dir: dir}
 	var settings bytes.Buffer
 	err = properties.Execute(&settings, map[string]any{
-		"Broker": ports[0], "Controller": ports[1], "Data": b.file("data"), "Listeners": listeners,
+		"Broker": ports[0], "Controller": ports[1], "Data": b.file("data"), "Listeners": o.Listeners,
 	})
 	if err == nil {
 		err = os.WriteFile(b.file("server.properties"), settings.Bytes(), 0o600)
@@ -264,11 +269,13 @@ func (b *Broker) Stop(signal os.Signal) error {
 	}
 }
 
-// Close kills the broker and removes its folder. Its data is of no use to anybody, so there is nothing to end in good
-// order.
+// Close kills the broker and removes its folder, unless that is the caller's. Nobody goes on with its data, so there is
+// nothing to end in good order.
 func (b *Broker) Close() {
-	_ = b.Stop(os.Kill)     // a process that outlives that is beyond help
-	_ = os.RemoveAll(b.dir) // what is left lies in the system's folder for temporary files
+	_ = b.Stop(os.Kill) // a process that outlives that is beyond help
+	if b.temporary {
+		_ = os.RemoveAll(b.dir) // what is left lies in the system's folder for temporary files
+	}
 }
 
 // FreeAddresses returns n addresses of the loopback interface, host:port, that nobody listens on.

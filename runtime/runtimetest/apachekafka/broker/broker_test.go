@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +13,9 @@ import (
 
 func TestConfigure(t *testing.T) {
 	t.Parallel()
-	b, err := configure("", "", []Listener{{Address: "127.0.0.1:1", Advertised: "127.0.0.1:2"}, {Address: "127.0.0.1:3", Advertised: "127.0.0.1:4"}})
+	b, err := configure("", "", &Options{
+		Listeners: []Listener{{Address: "127.0.0.1:1", Advertised: "127.0.0.1:2"}, {Address: "127.0.0.1:3", Advertised: "127.0.0.1:4"}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +37,19 @@ func TestConfigure(t *testing.T) {
 	b.Close()
 	if _, err := os.Stat(b.dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the broker's folder after stop: %v", err)
+	}
+}
+
+func TestConfigureInAFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b, err := configure("", "", &Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if _, err := os.Stat(filepath.Join(dir, "server.properties")); err != nil {
+		t.Errorf("the caller's folder was not left alone: %v", err)
 	}
 }
 

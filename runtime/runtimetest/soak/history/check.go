@@ -26,7 +26,7 @@ func Check(h *History) (*Report, error) {
 	c.letters()
 	c.outputs()
 	for _, id := range h.Open {
-		c.violatef(Open, 0, "transaction %s is open", id)
+		c.violatef(Open, 0, "a transaction is open: %s", id)
 	}
 	c.count()
 	c.report.sort()
