@@ -160,8 +160,12 @@ func (s *Sink) prepare(out *pipeline.Output, to receiver, index int) (*delivery,
 
 // await hands deliveries over and waits for the outcome of all of b, or for the end of ctx.
 func (s *Sink) await(ctx context.Context, b *batch, deliveries []*delivery) []error {
-	ctx, cancel := context.WithTimeoutCause(ctx, deliveryTimeout, errSlow)
-	defer cancel()
+	// A context of its own is dear: where the caller's ends sooner, it is not needed.
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > deliveryTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, deliveryTimeout, errSlow)
+		defer cancel()
+	}
 	for _, d := range deliveries {
 		if err := s.hand(ctx, d); err != nil {
 			b.delivered(d.index, err)

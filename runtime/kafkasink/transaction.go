@@ -162,7 +162,8 @@ func (t *Transactor) commit(ctx context.Context, tx *transaction) error {
 			return nil
 		}
 		_, lost := errors.AsType[*lostError](err)
-		if !lost || try == tries || ctx.Err() != nil {
+		_, unknown := errors.AsType[*UnknownOutcomeError](err)
+		if !lost || unknown || try == tries || ctx.Err() != nil {
 			return t.explain(ctx, err)
 		}
 	}
@@ -181,12 +182,7 @@ func (t *Transactor) attempt(ctx context.Context, tx *transaction) error {
 	}
 	t.epoch = nil
 	if tx.unclear {
-		t.unresolved = tx
-		committed, problem := t.resolve(ctx)
-		if committed || problem != nil {
-			return problem
-		}
-		return err
+		return t.resolveUnclear(ctx, tx, err)
 	}
 	if ctx.Err() == nil && !isAny(err, fencings) {
 		// Readers wait for what is open. Where this fails, the next attempt or Close begins the epoch. Who fenced us has

@@ -77,7 +77,7 @@ type UnknownOutcomeError struct {
 }
 
 func (e *UnknownOutcomeError) Error() string {
-	return fmt.Sprintf("commit a transaction: the outcome is unknown, call Commit again with the same offsets: %v", e.Err)
+	return fmt.Sprintf("commit a transaction: whether it was committed is unknown: %v", e.Err)
 }
 
 // Unwrap returns why the outcome is not known.

@@ -22,26 +22,40 @@ func (t *Transactor) resolveEarlier(ctx context.Context, tx *transaction) (commi
 	return true, nil
 }
 
+// resolveUnclear learns whether tx was committed, whose request to commit had no clear answer. It returns err where tx was
+// not.
+func (t *Transactor) resolveUnclear(ctx context.Context, tx *transaction, err error) error {
+	if len(tx.offsets) == 0 {
+		// What is open is not left to the next attempt, for readers wait for it.
+		return &UnknownOutcomeError{Err: errors.Join(fmt.Errorf("%w: %w", errNoTrace, err), t.begin(ctx))}
+	}
+	t.unresolved = tx
+	committed, problem := t.resolve(ctx)
+	if committed || problem != nil {
+		return problem
+	}
+	return err
+}
+
 // resolve learns whether the unresolved transaction was committed. It asks until ctx ends.
 func (t *Transactor) resolve(ctx context.Context) (committed bool, err error) {
-	for retry := 1; ; retry++ {
+	err = errNotAsked
+	for retry := 1; ctx.Err() == nil; retry++ {
 		committed, err = t.outcome(ctx, t.unresolved)
 		if _, moved := errors.AsType[*GroupError](err); err == nil || moved {
 			t.unresolved = nil
 			return committed, err
 		}
-		if errors.Is(err, errNoTrace) {
-			t.unresolved = nil
-			return false, &UnknownOutcomeError{Err: err}
-		}
-		if stopped := wait(ctx, retry); stopped != nil {
-			return false, &UnknownOutcomeError{Err: fmt.Errorf("%w: %w", stopped, err)}
-		}
+		_ = wait(ctx, retry) // ends with ctx, as the loop does
 	}
+	return false, &UnknownOutcomeError{Err: fmt.Errorf("%w: %w", context.Cause(ctx), t.advise(err))}
 }
 
-// errNoTrace says that a transaction without offsets cannot be asked after.
-var errNoTrace = errors.New("the connection was lost while records without offsets were committed")
+var (
+	errNotAsked = errors.New("the connection was lost while the transaction was committed")
+	// errNoTrace says that a transaction without offsets cannot be asked after.
+	errNoTrace = errors.New("records without offsets leave nothing to ask after")
+)
 
 // outcome tells whether tx was committed. A new epoch first ends what is pending: after it, nothing changes any more.
 func (t *Transactor) outcome(ctx context.Context, tx *transaction) (committed bool, err error) {
@@ -49,9 +63,6 @@ func (t *Transactor) outcome(ctx context.Context, tx *transaction) (committed bo
 		if err := t.begin(ctx); err != nil {
 			return false, err
 		}
-	}
-	if len(tx.offsets) == 0 {
-		return false, errNoTrace
 	}
 	var blocks offsetBlocks
 	err = repeat(ctx, func() error {
@@ -109,6 +120,10 @@ func offsetsOf(response *sarama.OffsetFetchResponse) (offsetBlocks, sarama.KErro
 	blocks, answer := offsetBlocks(response.Blocks), response.Err
 	if len(response.Groups) > 0 {
 		blocks, answer = response.Groups[0].Blocks, response.Groups[0].Err
+	}
+	if answer == sarama.ErrGroupIDNotFound {
+		// It has committed nothing so far.
+		return nil, sarama.ErrNoError
 	}
 	for _, partitions := range blocks {
 		for _, block := range partitions {
