@@ -63,7 +63,7 @@ func undecodable(t *testing.T, d Door) {
 func schemaInvalid(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.function().Checked = true
-	bad := newOrder("a/000000", `{"orderId": 7}`)
+	bad := newOrder("a/000000", `{"orderId":"order-1","customerId":"","amount":10.00}`)
 	s.send(t, bad, newOrder("a/000001", validOrder))
 	s.start(t)
 	s.awaitEnds(t, s.in)
