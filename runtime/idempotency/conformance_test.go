@@ -191,7 +191,7 @@ func TestOutcomesComeBackByteForByte(t *testing.T) {
 
 func TestKeysAreTakenByteForByte(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("l", 1<<20)
+	long, zeros := strings.Repeat("l", 1<<20), strings.Repeat("\x00", 8)
 	keys := []idempotency.Key{
 		{Function: "f", Source: "s", ID: "i"},
 		{Function: "g", Source: "s", ID: "i"},
@@ -209,6 +209,8 @@ func TestKeysAreTakenByteForByte(t *testing.T) {
 		{Function: "f", Source: "s", ID: long},
 		{Function: "f", Source: "s", ID: long + "l"},
 		{Function: "f", Source: long, ID: "i"},
+		{Function: "f", Source: "a", ID: "b" + zeros + "c"},
+		{Function: "f", Source: "a" + zeros + "b", ID: "c"},
 		{},
 	}
 	each(t, all, func(t *testing.T, store idempotency.Store) {

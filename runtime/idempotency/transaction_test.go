@@ -223,7 +223,7 @@ func TestAHandlerThatSpoilsItsTransactionFails(t *testing.T) {
 	for name, spoil := range map[string]func(context.Context, *sql.Tx){
 		"commits":     func(_ context.Context, tx *sql.Tx) { _ = tx.Commit() },
 		"rolls back":  func(_ context.Context, tx *sql.Tx) { _ = tx.Rollback() },
-		"leaves rows": func(ctx context.Context, tx *sql.Tx) { _, _ = tx.QueryContext(ctx, "SELECT id FROM effects") }, //nolint:rowserrcheck,sqlclosecheck // the mistake that is tested
+		"leaves rows": func(ctx context.Context, tx *sql.Tx) { _, _ = tx.QueryContext(ctx, "SELECT 1") }, //nolint:rowserrcheck,sqlclosecheck // the mistake that is tested
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -252,6 +252,42 @@ func TestAHandlerThatSpoilsItsTransactionFails(t *testing.T) {
 			t.Errorf("finished %t, %s: %v", finished, l.last.Verdict, l.last.Err)
 		}
 	})
+}
+
+// A statement that the attempt's time-out cuts short takes the connection with it. That is the handler's failure, too.
+func TestAHandlerThatHidesItsTimeoutFails(t *testing.T) {
+	t.Parallel()
+	store := shared[1].opened(t, shared[1].place(t), retention)
+	spec, err := shipSpec().Complete()
+	check(t, "Spec", err)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	_, _, err = inTransaction(store)(spec).Do(ctx, event.New(), func(ctx context.Context, _ event.Event) ([]event.Event, error) {
+		tx, _ := function.Transaction(ctx)
+		_, _ = tx.ExecContext(ctx, "SELECT pg_sleep(60)")
+		return nil, nil
+	})
+	if function.VerdictOf(err) != function.Retry {
+		t.Errorf("Do() = %v, want a plain error", err)
+	}
+}
+
+// Another process holds the database: beginning is given up when its context ends.
+func TestBeginEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	place := shared[0].place(t)
+	holder := shared[0].opened(t, place, retention).(*idempotency.SQL)
+	waiter := shared[0].opened(t, place, retention).(*idempotency.SQL)
+	held, _, err := holder.Begin(t.Context(), order, lease)
+	check(t, "Begin", err)
+	defer held.Rollback()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, _, err = waiter.Begin(ctx, order, lease)
+	if took := time.Since(began); err == nil || took > 4*time.Second {
+		t.Errorf("Begin() = %v after %s", err, took)
+	}
 }
 
 // The server ends the transaction of a process that is paused for longer than its lease, so that another gets on.
