@@ -3,6 +3,7 @@
 //
 //	[Sink]       events of a function, and raw records such as dead letters
 //	[Publisher]  events of a program outside a function; what cannot be published is dead-lettered
+//	[Transactor] records and a group's offsets in Kafka transactions, for exactly once
 //	[NewSender]  the CloudEvents SDK's client publishing through a Sink
 //
 // The producer is idempotent with one request in flight, so that records of a partition keep their order and stand there

@@ -1,9 +1,13 @@
 package kafkasink
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/millrace/millrace/runtime/function"
 )
 
 // GroupError says that the group refused a transaction's offsets, because the member's generation, id or instance is not
@@ -119,3 +123,44 @@ func (e *FencedError) Unwrap() error { return e.Err }
 
 // errTransactionSlow says that a transaction was given up before the coordinator would have done so.
 var errTransactionSlow = errors.New("the transaction took too long")
+
+// failTopics is the error of the records whose topics are in refused.
+func (t *Transactor) failTopics(tx *transaction, refused map[string]error) error {
+	var failures []RecordFailure
+	for topic, cause := range refused {
+		var indices []int
+		for i := range tx.records {
+			if tx.records[i].topic == topic {
+				indices = append(indices, i)
+			}
+		}
+		more, err := t.failRecords(tx, indices, cause)
+		if err != nil {
+			return err
+		}
+		failures = append(failures, more...)
+	}
+	return recordsError(failures)
+}
+
+// failRecords says what cause means for each of some records. Where it is not about records, it is returned.
+func (t *Transactor) failRecords(tx *transaction, indices []int, cause error) ([]RecordFailure, error) {
+	failures := make([]RecordFailure, 0, len(indices))
+	for _, i := range indices {
+		p := &tx.records[i]
+		err := classify(p.subject(), p.topic, t.brokers, cause)
+		if function.VerdictOf(err) == function.Broken {
+			return nil, fmt.Errorf("topic %s: %w", p.topic, cause)
+		}
+		failures = append(failures, RecordFailure{Index: i, Err: err})
+	}
+	return failures, nil
+}
+
+func recordsError(failures []RecordFailure) error {
+	if len(failures) == 0 {
+		return nil
+	}
+	slices.SortFunc(failures, func(a, b RecordFailure) int { return cmp.Compare(a.Index, b.Index) })
+	return &RecordsError{Failures: failures}
+}

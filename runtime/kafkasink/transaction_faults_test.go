@@ -205,6 +205,29 @@ func TestUnknownWithoutOffsets(t *testing.T) {
 	}
 }
 
+// TestSameOffset commits an offset again with other metadata, as a partition does whose first record is not finished, and
+// loses the request: the offset alone does not tell that it was committed.
+func TestSameOffset(t *testing.T) {
+	t.Parallel()
+	broker := runtimetest.Kafka(t, nil)
+	b := newBatch(t, broker)
+	tr, w := openThrough(t, broker, kmsg.EndTxn, runtimetest.UniqueName(t))
+	for i, serial := range []string{"first", "second"} {
+		if i > 0 {
+			w.next(loseRequest)
+		}
+		offsets := b.offsets(10)
+		offsets[0].Metadata = serial
+		if err := tr.Commit(t.Context(), prepare(t, tr, b.topic, 10*i, 10), offsets, b.member); err != nil {
+			t.Fatal(err)
+		}
+		checkOrder(t, broker.Records(t, b.topic, 10*i+10), 10*i+10)
+		if got := broker.Commits(t, b.member.GroupID, b.input)[1].Metadata; got != serial {
+			t.Errorf("metadata is %q, want %q", got, serial)
+		}
+	}
+}
+
 // TestMovedOn loses the request that commits, while another owner of the partition commits beyond.
 func TestMovedOn(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,8 @@
 package kafkasink
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -12,102 +10,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
-	"github.com/millrace/millrace/runtime/function"
 )
-
-// queue are the records of a transaction for one partition.
-type queue struct {
-	topicPartition
-	// records are the indices of those that are not published yet.
-	records []int
-	// limit bounds the records of a batch.
-	limit int
-}
-
-// route finds each record's partition. The queues keep the order of the records.
-func (t *Transactor) route(tx *transaction) ([]*queue, error) {
-	var queues []*queue
-	topics := map[string]*destination{}
-	failed := map[string]error{}
-	for i := range tx.records {
-		p := &tx.records[i]
-		d := topics[p.topic]
-		if d == nil {
-			d = &destination{client: t.client, partitioner: t.partitioner(p.topic), topic: p.topic, queues: map[int32]*queue{}}
-			topics[p.topic] = d
-		}
-		q, err := d.queueOf(p)
-		if err != nil {
-			failed[p.topic] = err
-			continue
-		}
-		if len(q.records) == 0 {
-			queues = append(queues, q)
-		}
-		q.records = append(q.records, i)
-	}
-	if len(failed) > 0 {
-		return nil, t.failTopics(tx, failed)
-	}
-	return queues, nil
-}
-
-func (t *Transactor) partitioner(topic string) sarama.Partitioner {
-	if t.partitioners[topic] == nil {
-		t.partitioners[topic] = newPartitioner(topic)
-	}
-	return t.partitioners[topic]
-}
-
-// destination is a topic that a transaction writes to.
-type destination struct {
-	client      sarama.Client
-	partitioner sarama.Partitioner
-	topic       string
-	queues      map[int32]*queue
-	// all and writable are its partitions, nil until they are needed.
-	all, writable []int32
-	err           error
-	// keyed is the record that the partitioner is shown, and key its key.
-	keyed sarama.ProducerMessage
-	key   encoded
-}
-
-// queueOf returns the queue of p's partition: that of its key, or a random one that has a leader.
-func (d *destination) queueOf(p *Prepared) (*queue, error) {
-	partitions, err := d.partitions(p.message.Key != nil)
-	if err != nil {
-		return nil, err
-	}
-	d.key, d.keyed.Key = p.message.Key, nil
-	if p.message.Key != nil {
-		d.keyed.Key = &d.key
-	}
-	choice, err := d.partitioner.Partition(&d.keyed, int32(len(partitions))) //nolint:gosec // a topic has fewer partitions
-	if err != nil {
-		return nil, err
-	}
-	partition := partitions[choice]
-	if d.queues[partition] == nil {
-		d.queues[partition] = &queue{topicPartition: topicPartition{d.topic, partition}, limit: maxBatchRecords}
-	}
-	return d.queues[partition], nil
-}
-
-// partitions returns those that a record with or without a key may go to.
-func (d *destination) partitions(keyed bool) ([]int32, error) {
-	known, find := &d.writable, d.client.WritablePartitions
-	if keyed {
-		known, find = &d.all, d.client.Partitions
-	}
-	if *known == nil && d.err == nil {
-		*known, d.err = find(d.topic)
-		if d.err == nil && len(*known) == 0 {
-			d.err = sarama.ErrLeaderNotAvailable
-		}
-	}
-	return *known, d.err
-}
 
 // The bounds of a batch and of a request, beside Options.MaxEventBytes for a batch.
 const (
@@ -375,45 +278,4 @@ var standings = []sarama.KError{
 // nextSequence is the sequence number after n records from first. The numbers begin again at 0 after the last one.
 func nextSequence(first int32, n int) int32 {
 	return int32((int64(first) + int64(n)) & 0x7fffffff)
-}
-
-// failTopics is the error of the records whose topics are in refused.
-func (t *Transactor) failTopics(tx *transaction, refused map[string]error) error {
-	var failures []RecordFailure
-	for topic, cause := range refused {
-		var indices []int
-		for i := range tx.records {
-			if tx.records[i].topic == topic {
-				indices = append(indices, i)
-			}
-		}
-		more, err := t.failRecords(tx, indices, cause)
-		if err != nil {
-			return err
-		}
-		failures = append(failures, more...)
-	}
-	return recordsError(failures)
-}
-
-// failRecords says what cause means for each of some records. Where it is not about records, it is returned.
-func (t *Transactor) failRecords(tx *transaction, indices []int, cause error) ([]RecordFailure, error) {
-	failures := make([]RecordFailure, 0, len(indices))
-	for _, i := range indices {
-		p := &tx.records[i]
-		err := classify(p.subject(), p.topic, t.brokers, cause)
-		if function.VerdictOf(err) == function.Broken {
-			return nil, fmt.Errorf("topic %s: %w", p.topic, cause)
-		}
-		failures = append(failures, RecordFailure{Index: i, Err: err})
-	}
-	return failures, nil
-}
-
-func recordsError(failures []RecordFailure) error {
-	if len(failures) == 0 {
-		return nil
-	}
-	slices.SortFunc(failures, func(a, b RecordFailure) int { return cmp.Compare(a.Index, b.Index) })
-	return &RecordsError{Failures: failures}
 }
