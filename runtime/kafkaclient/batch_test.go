@@ -128,3 +128,16 @@ func TestABatchIsCheckedBeforeItIsRead(t *testing.T) {
 		}
 	}
 }
+
+// A frame may ask its decoder for a window, which is memory, before there is any content.
+func TestAWindowBeyondTheLimitIsTooMuch(t *testing.T) {
+	t.Parallel()
+	const magic, window = "\x28\xb5\x2f\xfd", "\x00\x88" // 2^27 bytes
+	b := batch{batchHeader: batchHeader{Attributes: codecZstd}, compressed: []byte(magic + window + "\x01\x00\x00")}
+	if _, err := b.size(64 << 20); !errors.Is(err, errTooMuch) {
+		t.Errorf("size: %v", err)
+	}
+	if n, err := b.size(128 << 20); n != 0 || err != nil {
+		t.Errorf("size within the limit: %d, %v", n, err)
+	}
+}

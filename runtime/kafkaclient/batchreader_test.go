@@ -191,6 +191,24 @@ func TestABombOfManyRecordsIsPassedAsAWhole(t *testing.T) {
 	}
 }
 
+func TestABombAtTheEndIsPassedOnce(t *testing.T) {
+	t.Parallel()
+	p := newPartition(t)
+	records := make([][]byte, 100)
+	for i := range records {
+		records[i] = rawbatch.Record(i, nil, make([]byte, 1<<20))
+	}
+	p.write(t, must(t)(rawbatch.Of(rawbatch.Zstd, records...)))
+	r := p.reader(t, 0)
+	if fetched, err := r.Next(t.Context()); err != nil || fetched.Lost == nil || fetched.Lost.Last != 99 {
+		t.Fatalf("read %+v, %v", fetched, err)
+	}
+	p.write(t, good(t, rawbatch.None, "a"))
+	if fetched, err := r.Next(t.Context()); err != nil || len(fetched.Messages) != 1 || fetched.Messages[0].Offset != 100 {
+		t.Errorf("read %+v, %v", fetched, err)
+	}
+}
+
 // What is too large for sarama's consumer, but not for us, is delivered.
 func TestLargeBatchesAreDelivered(t *testing.T) {
 	t.Parallel()
@@ -263,6 +281,9 @@ func TestMalformedBatchesArePassed(t *testing.T) {
 			b.Records, b.LastDelta = 3, 2
 			return b
 		}, "0=value, lost 1-2 zstd"},
+		{"a broken record between good ones", func(t *testing.T) rawbatch.Batch {
+			return must(t)(rawbatch.Of(rawbatch.Snappy, record, []byte{2, 0}, rawbatch.Record(2, nil, []byte("last"))))
+		}, "0=value, lost 1-2 snappy"},
 		{"a record as long as memory", func(t *testing.T) rawbatch.Batch {
 			return must(t)(rawbatch.Of(rawbatch.Zstd, []byte{0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f, 0}))
 		}, "lost 0-0 zstd"},
