@@ -63,6 +63,13 @@ func (c *commits) remove(claim *claim) {
 	delete(c.claims, claim)
 }
 
+// claimed tells whether there is any claim.
+func (c *commits) claimed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.claims) > 0
+}
+
 // each calls f with every claim. f must not block.
 func (c *commits) each(f func(*claim)) {
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/millrace/millrace/runtime/kafkaclient"
+	"github.com/millrace/millrace/runtime/pipeline"
 )
 
 // Config is how a consumer group runs, from the environment.
@@ -48,6 +49,8 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 	}
 	s.Consumer.Return.Errors = true
 	s.Consumer.Offsets.AutoCommit.Enable = false
+	s.Consumer.Fetch.Default = fetchBytes
+	s.Consumer.Retry.BackoffFunc = func(retries int) time.Duration { return fetchRetry.Delay(retries + 1) }
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	if c.Start == "newest" {
 		s.Consumer.Offsets.Initial = sarama.OffsetNewest
@@ -61,6 +64,13 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 	s.Consumer.IsolationLevel = sarama.ReadCommitted
 	return s, nil
 }
+
+// fetchBytes is what a fetch asks of a partition. More makes no difference to the speed and much to memory: what is fetched
+// is held until the last record of it is handled.
+const fetchBytes = 512 << 10
+
+// fetchRetry is how long a partition waits after a fetch that failed. Others of the same broker wait as well, so it is short.
+var fetchRetry = pipeline.Backoff{First: 250 * time.Millisecond, Max: 2 * time.Second}
 
 // strategies returns how partitions are assigned. A strategy keeps state: each member needs its own.
 func (c *Config) strategies() []sarama.BalanceStrategy {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -61,6 +62,7 @@ type member struct {
 	log      *slog.Logger
 	monitor  Monitor
 
+	connections *kafkaclient.Connections
 	coordinator *coordinator
 	commits     *commits
 	// stage is nil where events are published before their record is finished.
@@ -109,11 +111,13 @@ func (m *member) open(client kafkaclient.Config) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
+	other := *settings
+	m.connections = kafkaclient.NewConnections()
+	m.connections.Observe(settings)
 	reading, err := connect(client, settings, m.pipeline)
 	if err != nil {
 		return nil, err
 	}
-	other := *settings
 	other.Net.ReadTimeout = answerTimeout
 	asking, err := client.Connect(&other)
 	if err != nil {
@@ -133,7 +137,7 @@ func (m *member) newCommits() *commits {
 	if m.stage == nil {
 		return newCommits(offsets{m.coordinator}, m.config.CommitInterval, urgentGap, 0, m.committing)
 	}
-	ledger := &transactions{transactor: m.stage.transactor, pipeline: m.pipeline, instance: m.config.instance(), log: m.log}
+	ledger := &transactions{transactor: m.stage.transactor, pipeline: m.pipeline, instance: m.config.instance(), log: m.log, serial: rand.Uint64()}
 	return newCommits(ledger, m.config.CommitInterval, m.config.Linger, m.config.TransactionRecords, m.committing)
 }
 
@@ -158,10 +162,42 @@ func (m *member) work(ctx context.Context) {
 	committing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
 	done.Go(func() { m.commits.run(committing) })
+	left := make(chan struct{})
+	done.Go(func() { m.hurry(ctx, left) })
 	m.consume(ctx)
+	close(left)
 	stop()
 	done.Wait()
 }
+
+// hurry cuts the member's connections when it has let go of every partition after the end of ctx and has not left yet: a
+// join waits for the other members, and pays no heed to ctx.
+func (m *member) hurry(ctx context.Context, left <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-left:
+		return
+	}
+	tick := time.NewTicker(leaveTimeout / 10)
+	defer tick.Stop()
+	for idle := time.Now(); ; {
+		select {
+		case now := <-tick.C:
+			if m.commits.claimed() {
+				idle = now
+			} else if now.Sub(idle) > leaveTimeout {
+				m.log.Warn("leaving the group while others join", "waited", leaveTimeout)
+				m.connections.Cut()
+				idle = now
+			}
+		case <-left:
+			return
+		}
+	}
+}
+
+// leaveTimeout is how long a member that owns no partition may take to leave.
+const leaveTimeout = 2 * time.Second
 
 // connect returns a client that has seen every topic of p.
 func connect(client kafkaclient.Config, settings *sarama.Config, p *pipeline.Pipeline) (sarama.Client, error) {

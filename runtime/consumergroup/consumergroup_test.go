@@ -374,3 +374,30 @@ func TestRunRefusesToStartWithAClearError(t *testing.T) {
 		})
 	}
 }
+
+func TestAMemberThatWaitsToJoinCanBeStopped(t *testing.T) {
+	t.Parallel()
+	running, release := make(chan struct{}), make(chan struct{})
+	b := setup(t, 1, func(context.Context, event.Event) error {
+		close(running)
+		<-release
+		return nil
+	})
+	b.config.Strategy, b.config.DrainTimeout, b.config.Rebalance = "eager", time.Minute, 2*time.Minute
+	b.Produce(t, b.topic, record("slow", "k"))
+	b.start(t)
+	<-running
+	stop := b.start(t)
+	<-b.draining // the first lets its partition go, for which the second one's join waits
+	stopped := make(chan error, 1)
+	go func() { stopped <- stop() }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Errorf("Run() = %v", err)
+		}
+	case <-time.After(runtimetest.Patience):
+		t.Error("the member did not stop while the group waited for the other one")
+	}
+	close(release)
+}

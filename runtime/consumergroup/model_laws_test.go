@@ -207,6 +207,9 @@ func (j *journal) ended(a *attempt, how string) {
 			break
 		}
 	}
+	if how != interrupted && a.ctx.Err() != nil {
+		j.troubles++
+	}
 	switch how {
 	case failed:
 		e.failures++
@@ -236,9 +239,9 @@ func (j *journal) failures(i int) int {
 	return j.entries[i].failures
 }
 
-// finished notes that a life has finished a record.
-func (j *journal) finished(l *life, i int, v function.Verdict) {
-	if l.gone() {
+// finished notes that a life has finished a record, in a call whose claim still has it.
+func (j *journal) finished(ctx context.Context, l *life, i int, v function.Verdict) {
+	if l.gone() || ctx.Err() != nil {
 		return
 	}
 	j.mu.Lock()
@@ -249,17 +252,40 @@ func (j *journal) finished(l *life, i int, v function.Verdict) {
 	e.verdicts[v]++
 }
 
+// unpublished notes that the output of a record could not be published: where the brokers are unavailable, that is no
+// attempt.
+func (j *journal) unpublished(i int, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.noted("record %d was not published: %v", i, err)
+	if function.VerdictOf(err) == function.Broken {
+		j.entries[i].calls--
+	} else {
+		j.entries[i].failures++
+	}
+}
+
+// clean tells whether no claim ended without a goodbye so far.
+func (j *journal) clean() bool {
+	for _, a := range j.calls {
+		if a.how == "" && a.ctx.Err() != nil {
+			return false
+		}
+	}
+	return j.troubles == 0
+}
+
 // buried notes that a record has a dead letter, and judges whether it may.
-func (j *journal) buried(l *life, f pipeline.Failure) {
+func (j *journal) buried(ctx context.Context, l *life, f pipeline.Failure) {
 	j.mu.Lock()
 	i := j.at[f.Record.Partition][f.Record.Offset]
 	e := &j.entries[i]
-	if d := &j.records[i]; d.kind != permanent && (e.failures == 0 || e.failures < j.settings.Attempts && e.cut+j.troubles == 0) {
+	if d := &j.records[i]; d.kind != permanent && (e.failures == 0 || e.failures < j.settings.Attempts && j.clean()) {
 		j.violated("law 4 (letter)", "record %d became a dead letter (%v) after %d failed calls of %d that are allowed, %d interrupted",
 			i, f.Err, e.failures, j.settings.Attempts, e.cut)
 	}
 	j.mu.Unlock()
-	j.finished(l, i, function.DeadLetter)
+	j.finished(ctx, l, i, function.DeadLetter)
 }
 
 // commit judges an offset commit that has reached the broker.
@@ -360,8 +386,8 @@ func (j *journal) reset() {
 	}
 }
 
-// begin begins an era whose commits an operator set.
-func (j *journal) begin(to map[int32]int64) {
+// begin begins an era: an operator replaced the commits before by to.
+func (j *journal) begin(before *kfake.GroupInfo, to map[int32]int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.era++
@@ -372,7 +398,8 @@ func (j *journal) begin(to map[int32]int64) {
 	for i := range j.entries {
 		e := &j.entries[i]
 		offset, placed := j.offsets[i]
-		if placed && offset < j.floor[j.records[i].partition] && !e.ever {
+		partition := j.records[i].partition
+		if placed && offset < j.floor[partition] && !covers(committedIn(before, partition), offset) {
 			e.skipped = true
 		}
 		e.finished = map[*life]bool{}

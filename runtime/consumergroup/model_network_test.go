@@ -27,6 +27,8 @@ type wire struct {
 	open  map[*connection]bool
 	heard chan struct{} // closed while the wire is not silent
 	traps []trap
+	// member is the id by which the process joined its group last.
+	member string
 }
 
 // trap is a fault that waits for a request of a key.
@@ -71,7 +73,7 @@ func (w *wire) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	near, far := net.Pipe()
 	c := &connection{wire: w, near: near, far: far, server: server, done: make(chan struct{}), doomed: map[int32]bool{}}
 	w.open[c] = true
-	requests, answers := make(chan frame, 10_000), make(chan frame, 10_000)
+	requests, answers := make(chan frame, 64), make(chan frame, 64)
 	go c.receive(far, requests)
 	go c.receive(server, answers)
 	go c.forward(requests)
@@ -142,6 +144,32 @@ func (w *wire) spring(f frame) (trap, bool) {
 	t := w.traps[i]
 	w.traps = slices.Delete(w.traps, i, i+1)
 	return t, true
+}
+
+// identify takes note of the id in a request to join a group.
+func (w *wire) identify(f frame) {
+	if f.key() != kmsg.JoinGroup {
+		return
+	}
+	request := kmsg.NewPtrJoinGroupRequest()
+	request.SetVersion(int16(binary.BigEndian.Uint16(f[6:])))
+	// What follows is the client's id, and the number of tags, which is 0.
+	body := f[12+2+binary.BigEndian.Uint16(f[12:]):]
+	if request.IsFlexible() {
+		body = body[1:]
+	}
+	if err := request.ReadFrom(body); err != nil || request.MemberID == "" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.member = request.MemberID
+}
+
+func (w *wire) memberID() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.member
 }
 
 // frame is a request or an answer with its length in front.
@@ -220,6 +248,7 @@ func (c *connection) forward(requests <-chan frame) {
 		if !c.travel() {
 			return
 		}
+		c.wire.identify(f)
 		if t, ok := c.wire.spring(f); ok && !c.fall(t, f) {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -28,6 +29,7 @@ const (
 	inTopic, outTopic, letterTopic = "in", "out", "letters"
 	modelGroup                     = "group"
 	modelBrokers                   = 3
+	rebalanceTimeout               = 15 * time.Second
 )
 
 // world is the cluster and the members of one history.
@@ -79,6 +81,8 @@ func (w *world) close() {
 	for _, l := range w.lives {
 		<-l.ended
 	}
+	// Timers of the last crashes use the client.
+	time.Sleep(w.settings.Session + time.Second)
 	w.client.Close()
 	w.cluster.Close()
 }
@@ -157,7 +161,7 @@ func (w *world) act(ctx context.Context, a *action) error {
 		return w.release(ctx)
 	case faults:
 		w.journal.disturbed()
-		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{a.fault.key}, Err: a.fault.err, Count: a.count})
+		w.cluster.Fault(kfake.Fault{Keys: []kmsg.Key{a.fault.key}, Err: a.fault.err, Count: a.count, When: byMember})
 	case moves:
 		w.journal.disturbed()
 		w.cluster.RehashCoordinators()
@@ -190,11 +194,18 @@ func (w *world) act(ctx context.Context, a *action) error {
 	return nil
 }
 
+// byMember tells whether a request is not an operator's commit.
+func byMember(r kmsg.Request) bool {
+	commit, ok := r.(*kmsg.OffsetCommitRequest)
+	return !ok || commit.Generation >= 0
+}
+
 // reset moves the group's offsets as an operator does: while nobody is a member.
 func (w *world) reset(ctx context.Context, percent int) error {
 	w.stopAll()
 	time.Sleep(w.settings.Session + time.Minute)
 	w.journal.reset()
+	before := w.cluster.GroupInfo(modelGroup)
 	var to map[int32]int64
 	if percent <= 100 {
 		to = w.journal.share(percent)
@@ -202,7 +213,7 @@ func (w *world) reset(ctx context.Context, percent int) error {
 	if err := w.commit(ctx, to); err != nil {
 		return err
 	}
-	w.journal.begin(to)
+	w.journal.begin(before, to)
 	w.start(0)
 	return nil
 }
@@ -329,6 +340,15 @@ func (w *world) start(slot int) {
 	if w.slots[slot] != nil {
 		return
 	}
+	for _, l := range w.lives {
+		// A lasting name is for one process at a time.
+		if w.settings.Static && l.slot == slot {
+			l.replaced.Store(true)
+			if !l.gone() {
+				<-l.ended
+			}
+		}
+	}
 	l := &life{world: w, slot: slot, number: len(w.lives), wire: newWire(w.network.DialContext), crashed: make(chan struct{}), ended: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	w.slots[slot] = l
@@ -348,6 +368,8 @@ type life struct {
 	crashed chan struct{}
 	once    sync.Once
 	ended   chan struct{}
+	// replaced says that another process has taken over its lasting name.
+	replaced atomic.Bool
 
 	mu     sync.Mutex
 	joined bool
@@ -375,6 +397,10 @@ func (l *life) stop() {
 		return
 	}
 	limit := l.settings.Drain + 10*time.Second
+	if !l.alone() {
+		// A join waits for members that are gone, and cannot be given up.
+		limit += l.settings.Session + rebalanceTimeout
+	}
 	time.AfterFunc(limit, func() {
 		select {
 		case <-l.ended:
@@ -386,15 +412,40 @@ func (l *life) stop() {
 	})
 }
 
+// alone tells whether this is the first process.
+func (l *life) alone() bool { return len(l.lives) == 1 }
+
 // crash ends the process: it has no connections any more, and what its goroutines still do is nobody's.
 func (l *life) crash() {
+	l.leave()
+	l.wire.cut()
+	l.wire.speak()
+	l.cancel()
+	time.AfterFunc(l.settings.Session, l.expire)
+}
+
+// leave ends what the process's goroutines count for.
+func (l *life) leave() {
 	l.once.Do(func() {
 		l.journal.crash(l)
 		close(l.crashed)
 	})
-	l.wire.cut()
-	l.wire.speak()
-	l.cancel()
+}
+
+// expire has the group forget the process. kfake itself never forgets a member that is gone before its join is answered.
+func (l *life) expire() {
+	if l.replaced.Load() {
+		return
+	}
+	request := kmsg.NewPtrLeaveGroupRequest()
+	request.Group, request.MemberID = modelGroup, l.wire.memberID()
+	member := kmsg.NewLeaveGroupRequestMember()
+	member.MemberID = request.MemberID
+	if l.settings.Static {
+		member.InstanceID = kmsg.StringPtr(l.config().InstanceID)
+	}
+	request.Members = append(request.Members, member)
+	_, _ = request.RequestWith(context.Background(), l.client)
 }
 
 // disturb begins something that ends after a while.
@@ -431,6 +482,7 @@ func (l *life) inTrouble() bool {
 // run runs the member. A process that cannot start is started again.
 func (l *life) run() {
 	defer close(l.ended)
+	defer l.leave()
 	for l.ctx.Err() == nil {
 		err := l.member()
 		l.journal.note("%s ended: %v", l, err)
@@ -499,7 +551,7 @@ func (l *life) config() consumergroup.Config {
 	s := &l.settings
 	c := consumergroup.Config{
 		Workers: s.Workers, WindowRecords: s.Window, WindowBytes: 1 << 20, DrainTimeout: s.Drain, CommitInterval: s.Interval,
-		SessionTimeout: s.Session, Heartbeat: s.Session / 4, Rebalance: 30 * time.Second, Strategy: "cooperative",
+		SessionTimeout: s.Session, Heartbeat: s.Session / 4, Rebalance: rebalanceTimeout, Strategy: "cooperative",
 		ExactlyOnce: s.ExactlyOnce, Linger: 20 * time.Millisecond, TransactionRecords: 20, Start: "oldest",
 	}
 	if s.Eager {
@@ -569,7 +621,7 @@ func (l *life) judge(a *attempt, d *deed) ([]event.Event, error) {
 	}
 	l.journal.end(a, succeeded)
 	if d.kind == drops {
-		l.journal.finished(l, a.record, function.Dropped)
+		l.journal.finished(a.ctx, l, a.record, function.Dropped)
 		return nil, function.Drop("on purpose")
 	}
 	c := event.New()
@@ -588,18 +640,23 @@ type witness struct {
 
 // Send implements pipeline.Sink.
 func (w *witness) Send(ctx context.Context, outputs ...pipeline.Output) error {
-	err := w.sink.Send(ctx, outputs...)
-	if i, convErr := strconv.Atoi(fmt.Sprint(outputs[0].Event.Extensions()["causationid"])); err == nil && convErr == nil {
-		w.life.journal.finished(w.life, i, function.Done)
+	i, err := strconv.Atoi(fmt.Sprint(outputs[0].Event.Extensions()["causationid"]))
+	if err != nil {
+		return err
 	}
-	return err
+	if err := w.sink.Send(ctx, outputs...); err != nil {
+		w.life.journal.unpublished(i, err)
+		return err
+	}
+	w.life.journal.finished(ctx, w.life, i, function.Done)
+	return nil
 }
 
 // Write implements pipeline.DeadLetters.
 func (w *witness) Write(ctx context.Context, f pipeline.Failure) error {
 	err := w.letters.Write(ctx, f)
 	if err == nil {
-		w.life.journal.buried(w.life, f)
+		w.life.journal.buried(ctx, w.life, f)
 	}
 	return err
 }

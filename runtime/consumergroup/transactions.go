@@ -18,7 +18,8 @@ type transactions struct {
 	pipeline   *pipeline.Pipeline
 	instance   *string
 	log        *slog.Logger
-	// serial makes each commit different from all others, by which its outcome is recognised after a lost connection.
+	// serial makes each commit different from all others, those of other owners included, by which its outcome is recognised
+	// after a lost connection. It starts anywhere.
 	serial uint64
 }
 

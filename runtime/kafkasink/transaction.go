@@ -28,7 +28,7 @@ type Transactor struct {
 	options     Options
 	codec       sarama.CompressionCodec
 	client      sarama.Client
-	connections *connections
+	connections *kafkaclient.Connections
 	close       func() error
 
 	// closing ends with Close.
@@ -68,7 +68,7 @@ func OpenTransactor(c kafkaclient.Config, clientID, transactionalID string, o *O
 	if transactionalID == "" {
 		return nil, errors.New("kafkasink: the transactional id is empty")
 	}
-	t := &Transactor{id: transactionalID, brokers: c.Brokers, options: options, connections: newConnections(), partitioners: map[string]sarama.Partitioner{}}
+	t := &Transactor{id: transactionalID, brokers: c.Brokers, options: options, connections: kafkaclient.NewConnections(), partitioners: map[string]sarama.Partitioner{}}
 	if err := t.codec.UnmarshalText([]byte(options.Compression)); err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (t *Transactor) connect(c kafkaclient.Config, clientID string) error {
 	}
 	conf.Net.ReadTimeout = responseTimeout
 	conf.Net.WriteTimeout = responseTimeout
-	t.connections.observe(conf)
+	t.connections.Observe(conf)
 	t.client, err = c.Connect(conf)
 	return err
 }
@@ -144,7 +144,7 @@ func (t *Transactor) Commit(ctx context.Context, records []Prepared, offsets []O
 func (t *Transactor) untilClosed(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stopClosing := context.AfterFunc(t.closing, func() { cancel(ErrClosed) })
-	cut := t.connections.cutAtEndOf(ctx)
+	cut := t.connections.CutAtEndOf(ctx)
 	return ctx, func() {
 		stopClosing()
 		cut()
@@ -249,7 +249,7 @@ func (t *Transactor) shutdown() error {
 	case err := <-ended:
 		return err
 	case <-ctx.Done():
-		t.connections.cut()
+		t.connections.Cut()
 		return errTransactorCut
 	}
 }
@@ -259,6 +259,6 @@ func (t *Transactor) abortOpen(ctx context.Context) error {
 	if t.epoch != nil {
 		return nil
 	}
-	defer t.connections.cutAtEndOf(ctx)()
+	defer t.connections.CutAtEndOf(ctx)()
 	return t.begin(ctx)
 }

@@ -31,7 +31,7 @@ func (t *Transactor) run(ctx context.Context, tx *transaction) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, t.options.TransactionTimeout*2/3, errTransactionSlow)
 	defer cancel()
-	defer t.connections.cutAtEndOf(ctx)()
+	defer t.connections.CutAtEndOf(ctx)()
 	err := t.steps(ctx, tx)
 	if err == nil || time.Since(began) < t.options.TransactionTimeout && ctx.Err() == nil {
 		return err

@@ -1,4 +1,4 @@
-package kafkasink
+package kafkaclient
 
 import (
 	"context"
@@ -8,17 +8,18 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// connections are those of a client, which can be cut: sarama's requests take no context, and closing a broker waits for
-// the answers that are due.
-type connections struct {
+// Connections are those of a client, which can be cut: sarama's requests take no context, and closing a broker waits for
+// the answers that are due. Its methods may be called concurrently.
+type Connections struct {
 	mu   sync.Mutex
-	open map[*connection]struct{}
+	open map[*observedConn]struct{}
 }
 
-func newConnections() *connections { return &connections{open: map[*connection]struct{}{}} }
+// NewConnections returns Connections without any.
+func NewConnections() *Connections { return &Connections{open: map[*observedConn]struct{}{}} }
 
-// observe has clients with the settings conf use c.
-func (c *connections) observe(conf *sarama.Config) {
+// Observe has clients with the settings conf use c.
+func (c *Connections) Observe(conf *sarama.Config) {
 	var d interface {
 		Dial(network, addr string) (net.Conn, error)
 	} = &net.Dialer{Timeout: conf.Net.DialTimeout, KeepAlive: conf.Net.KeepAlive}
@@ -28,24 +29,24 @@ func (c *connections) observe(conf *sarama.Config) {
 	conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, &observedDialer{dialer: d, connections: c}
 }
 
-// cut closes what is open. The client connects again when it is used.
-func (c *connections) cut() {
+// Cut closes what is open. The client connects again when it is used.
+func (c *Connections) Cut() {
 	c.mu.Lock()
 	open := c.open
-	c.open = map[*connection]struct{}{}
+	c.open = map[*observedConn]struct{}{}
 	c.mu.Unlock()
 	for conn := range open {
 		conn.Conn.Close()
 	}
 }
 
-// cutAtEndOf cuts the connections when ctx ends, until the function that it returns is called, which waits for a cut
+// CutAtEndOf cuts the connections when ctx ends, until the function that it returns is called, which waits for a cut
 // under way.
-func (c *connections) cutAtEndOf(ctx context.Context) (stop func()) {
+func (c *Connections) CutAtEndOf(ctx context.Context) (stop func()) {
 	cut := make(chan struct{})
 	after := context.AfterFunc(ctx, func() {
 		defer close(cut)
-		c.cut()
+		c.Cut()
 	})
 	return func() {
 		if !after() {
@@ -58,7 +59,7 @@ type observedDialer struct {
 	dialer interface {
 		Dial(network, addr string) (net.Conn, error)
 	}
-	connections *connections
+	connections *Connections
 }
 
 // Dial opens a connection and remembers it.
@@ -67,20 +68,20 @@ func (d *observedDialer) Dial(network, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	observed := &connection{Conn: conn, connections: d.connections}
+	observed := &observedConn{Conn: conn, connections: d.connections}
 	d.connections.mu.Lock()
 	defer d.connections.mu.Unlock()
 	d.connections.open[observed] = struct{}{}
 	return observed, nil
 }
 
-type connection struct {
+type observedConn struct {
 	net.Conn
-	connections *connections
+	connections *Connections
 }
 
 // Close closes the connection and forgets it.
-func (c *connection) Close() error {
+func (c *observedConn) Close() error {
 	c.connections.mu.Lock()
 	delete(c.connections.open, c)
 	c.connections.mu.Unlock()
