@@ -72,13 +72,14 @@ func finishedStayFinished(t *testing.T, d Door) {
 func attemptsAcrossKill(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
 	s.act(func(_ context.Context, c Call) error {
-		if c.Nth == 1 {
+		if c.Process == 1 {
 			return errStuck
 		}
 		return errFails
 	})
 	s.send(t, newEvent("a", 0))
 	first := s.spawn(t)
+	s.awaitCalls(t, eventID("a", 0), 1)
 	runtimetest.Eventually(t, "a commit that knows the attempt", func() bool { return s.Commits(t, s.group, s.in)[0].Metadata != "" })
 	first.kill()
 	s.start(t)

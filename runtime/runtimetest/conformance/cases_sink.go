@@ -2,8 +2,9 @@ package conformance
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -110,36 +111,55 @@ func openCircuit(t *testing.T, d Door) {
 	s.noLetters(t)
 }
 
-// oneProbe counts the calls that a hundred records make of a dependency that is down for five probes.
+// oneProbe has a dependency that fails all who call it at first, and then three probes.
 func oneProbe(t *testing.T, d Door) {
+	const recovery = 500 * time.Millisecond
 	s := newStage(t, d, 1)
-	s.program.Variables["BREAKER_RECOVERY_TIMEOUT"] = "100ms"
-	s.program.Variables["WORKERS"] = "10"
-	var calls atomic.Int32
-	s.act(func(context.Context, Call) error {
-		if calls.Add(1) <= 20 {
-			return function.Unavailable("database", errFails)
-		}
-		return nil
-	})
+	s.program.Variables["BREAKER_RECOVERY_TIMEOUT"] = recovery.String()
+	down := &dependency{quiet: recovery / 2, last: time.Now().Add(time.Hour)}
+	s.act(func(context.Context, Call) error { return down.call() })
 	s.send(t, newEvents(1, keys(100)...)...)
 	s.start(t)
 	s.awaitHandled(t, 100)
 	s.awaitEnds(t, s.in)
-	probes := 0
-	for _, e := range s.journal.calls() {
-		// As many run at first as there are workers; then one after the other.
-		if e.begin > 20 && e.err != nil {
-			probes++
-			if e.end != e.begin+1 {
-				t.Errorf("%s ran at the same time as others, and the circuit was open", e.ID)
-			}
-		}
-	}
-	if probes == 0 {
-		t.Error("no call was made while the circuit was open")
+	if down.probes != 3 || down.together > 0 {
+		t.Errorf("%d calls after the circuit had opened, of which %d ran together with another, want 3 one after the other", down.probes, down.together)
 	}
 	s.noLetters(t)
+}
+
+// dependency is down until it was probed three times. A call is a probe when, once, nobody had called for a while.
+type dependency struct {
+	quiet time.Duration
+
+	mu sync.Mutex
+	// last is when the last call began.
+	last             time.Time
+	opened           bool
+	running          int
+	probes, together int
+}
+
+func (p *dependency) call() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opened = p.opened || time.Since(p.last) > p.quiet
+	p.last = time.Now()
+	if p.opened && p.probes == 3 {
+		return nil
+	}
+	if p.opened {
+		p.probes++
+		if p.running > 0 {
+			p.together++
+		}
+	}
+	p.running++
+	p.mu.Unlock()
+	<-time.After(20 * time.Millisecond) // whoever else may call does so meanwhile
+	p.mu.Lock()
+	p.running--
+	return function.Unavailable("database", errFails)
 }
 
 func duplicateDelivery(t *testing.T, d Door) {
