@@ -13,7 +13,7 @@ import (
 // Config is how a consumer group runs, from the environment.
 type Config struct {
 	Workers            int           `env:"WORKERS, default=256" min:"1" max:"100000" doc:"Handlers that run at once in this process, for each consumer group. Up to four times as many more may wait for the acknowledgement of what they emitted."`
-	WindowRecords      int           `env:"WINDOW_RECORDS, default=4096" min:"1" max:"1000000" doc:"Unfinished records of a partition beyond which fetching from it pauses."`
+	WindowRecords      int           `env:"WINDOW_RECORDS, default=4096" min:"1" max:"1000000" doc:"Unfinished records of a partition beyond which fetching from it pauses; what was fetched before comes on top."`
 	WindowBytes        int64         `env:"WINDOW_BYTES, default=16777216" min:"1" max:"4294967296" doc:"Bytes of unfinished records of a partition beyond which fetching from it pauses."`
 	DrainTimeout       time.Duration `env:"DRAIN_TIMEOUT, default=20s" min:"0s" max:"10m" doc:"How long running handlers may go on when the process stops or a partition is taken away."`
 	CommitInterval     time.Duration `env:"COMMIT_INTERVAL, default=1s" min:"10ms" max:"1m" doc:"How often finished offsets are committed."`

@@ -1,6 +1,12 @@
 package consumergroup
 
-import "github.com/millrace/millrace/runtime/frontier"
+import (
+	"errors"
+
+	"github.com/IBM/sarama"
+
+	"github.com/millrace/millrace/runtime/frontier"
+)
 
 // snapshot is what a commit tells of a claim.
 type snapshot struct {
@@ -51,9 +57,9 @@ func (c *claim) written(s *snapshot) {
 }
 
 // refused takes note of a snapshot that was not committed. A claim that is on its way out does not try again where the
-// group went on without it.
+// group went on without this member. An old generation alone is none: the next one may be about to be known.
 func (c *claim) refused(s *snapshot, err error) {
-	if s.last && moved(err) {
+	if s.last && moved(err) && !errors.Is(err, sarama.ErrIllegalGeneration) {
 		c.sayGoodbye()
 	}
 }
