@@ -21,7 +21,7 @@ import (
 )
 
 // collectTimeout is how long reading the topics may take, whatever is left of the run's time.
-const collectTimeout = time.Minute
+const collectTimeout = 90 * time.Second
 
 // collect reads what the topics hold when the members have ended.
 func (r *run) collect(ctx context.Context) error {
