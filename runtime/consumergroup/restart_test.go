@@ -73,6 +73,33 @@ func TestAttemptsAreCountedAcrossRestarts(t *testing.T) {
 	}
 }
 
+// The next owner suspects that it was made, and that is once enough.
+func TestAnAttemptThatTheDrainCutShortIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	running := make(chan struct{})
+	b := setup(t, 1, func(ctx context.Context, _ event.Event) error {
+		if calls.Add(1) > 1 {
+			return errors.New("always")
+		}
+		close(running)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	b.config.DrainTimeout = time.Millisecond
+	b.Produce(t, b.topic, record("bad", "k"))
+	stop := b.start(t)
+	<-running
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t)
+	b.AwaitCommitted(t, b.group, b.topic, map[int32]int64{0: 1})
+	if n := calls.Load(); n != 3 {
+		t.Errorf("%d calls, want the 3 that are allowed", n)
+	}
+}
+
 // What a former owner left that was killed: it had called the handler an unknown number of times.
 func TestAnOwnerThatEndedWithoutAGoodbyeMayHaveCalledOnceMore(t *testing.T) {
 	t.Parallel()

@@ -171,6 +171,9 @@ func (p *Pipeline) Handle(ctx context.Context, d *Delivery) (again time.Duration
 	o.Took = p.now().Sub(d.Started)
 	d.Started = time.Time{}
 	if err != nil && ctx.Err() != nil {
+		if o.Function != "" {
+			d.Attempts--
+		}
 		return 0, false
 	}
 	return p.judge(ctx, d, o, err)
