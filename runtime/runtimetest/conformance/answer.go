@@ -28,6 +28,9 @@ func answerOf(err error) Answer {
 	if unavailable, ok := errors.AsType[*function.UnavailableError](err); ok {
 		a.Text, a.Dependency = unavailable.Err.Error(), unavailable.Dependency
 	}
+	if drop, ok := errors.AsType[*function.DropError](err); ok {
+		a.Text = drop.Reason
+	}
 	return a
 }
 
