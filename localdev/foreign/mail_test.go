@@ -21,7 +21,7 @@ func TestMailServerDownThenUp(t *testing.T) {
 	t.Parallel()
 	needs(t, "kcat")
 	office := postOffice{address: "127.0.0.1:" + freePorts(t, 1)[0]}
-	m := start(t, nil, []string{"SMTP_ADDR=" + office.address, "SMTP_TLS=none"})
+	m := start(t, nil, []string{"SMTP_ADDR=" + office.address, "SMTP_TLS=none", "BREAKER_RECOVERY_TIMEOUT=200ms"})
 
 	const mails = 20
 	for i := range mails {

@@ -60,6 +60,8 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 	s.Consumer.Group.Rebalance.Timeout = c.Rebalance
 	s.Consumer.Group.Rebalance.GroupStrategies = c.strategies()
 	s.Consumer.Group.InstanceId = c.InstanceID
+	// A broker answers a member that joins when all others did. The clients of Apache Kafka wait as long.
+	s.Net.ReadTimeout = max(s.Net.ReadTimeout, c.Rebalance+joinGrace)
 	// What a transaction wrote and took back is not there.
 	s.Consumer.IsolationLevel = sarama.ReadCommitted
 	return s, nil
@@ -68,6 +70,9 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 // fetchBytes is what a fetch asks of a partition. More makes no difference to the speed and much to memory: what is fetched
 // is held until the last record of it is handled.
 const fetchBytes = 512 << 10
+
+// joinGrace is how much longer than a rebalance may take its answer is waited for.
+const joinGrace = 5 * time.Second
 
 // fetchRetry is how long a partition waits after a fetch that failed. Others of the same broker wait as well, so it is short.
 var fetchRetry = pipeline.Backoff{First: 250 * time.Millisecond, Max: 2 * time.Second}

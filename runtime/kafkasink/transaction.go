@@ -254,11 +254,17 @@ func (t *Transactor) shutdown() error {
 	}
 }
 
-// abortOpen ends what a failed transaction may have left open.
+// abortOpen ends what a failed transaction may have left open. Connections that were cut with the transaction are lost
+// when they are used: it tries again until ctx ends.
 func (t *Transactor) abortOpen(ctx context.Context) error {
 	if t.epoch != nil {
 		return nil
 	}
 	defer t.connections.CutAtEndOf(ctx)()
-	return t.begin(ctx)
+	for retry := 1; ; retry++ {
+		err := t.begin(ctx)
+		if _, lost := errors.AsType[*lostError](err); !lost || wait(ctx, retry) != nil {
+			return err
+		}
+	}
 }

@@ -311,6 +311,22 @@ func TestCloseDuringCommit(t *testing.T) {
 	}
 }
 
+// TestCloseAfterConnectionLost loses the connections of a transaction that is given up, and those that Close opens first:
+// it goes on until the transaction is aborted.
+func TestCloseAfterConnectionLost(t *testing.T) {
+	t.Parallel()
+	broker := runtimetest.Kafka(t, nil)
+	b, id := newBatch(t, broker), runtimetest.UniqueName(t)
+	tr, w := openThrough(t, broker, kmsg.InitProducerID, id)
+	loseEpoch(t, broker, b, tr, id)
+	w.next(loseRequest, loseAnswer)
+	if err := tr.Close(); err != nil {
+		t.Errorf("closed with %v", err)
+	}
+	w.wantDone(t)
+	checkNoneOpen(t, broker, id)
+}
+
 // TestTransactorBrokerGone stops the broker and starts it again.
 func TestTransactorBrokerGone(t *testing.T) {
 	t.Parallel()
