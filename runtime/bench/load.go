@@ -58,7 +58,7 @@ func (b *bench) handling(ctx context.Context) (*figure, error) {
 
 // publishing compares how fast an event is published for each that is read.
 func (b *bench) publishing(ctx context.Context) (*figure, error) {
-	records := b.settings.records / 5
+	records := b.settings.records
 	return b.contest(ctx, &figure{
 		name: "publish",
 		title: fmt.Sprintf("%d events, one published for each, acks=all, idempotent; from the first event handled to when a reader has the last output",
@@ -70,7 +70,7 @@ func (b *bench) publishing(ctx context.Context) (*figure, error) {
 
 // transacting compares the same in transactions.
 func (b *bench) transacting(ctx context.Context) (*figure, error) {
-	records := b.settings.records / 5
+	records := b.settings.records
 	return b.contest(ctx, &figure{
 		name:    "exactly-once",
 		title:   fmt.Sprintf("%d events, one published for each, outputs and offsets in transactions; until a reader with read_committed has the last", records),

@@ -25,6 +25,9 @@ const (
 	waitingLimit = 4096
 	// reportInterval is how often the frontier is looked at.
 	reportInterval = 100 * time.Millisecond
+	// roomyEighths is how much of the window may be in use when a paused partition is resumed. The client takes up to 100 ms
+	// to go on where all partitions of a broker are paused: what is left must last as long.
+	roomyEighths = 7
 	// goodbyeTimeout is how long the last commit of a claim may take.
 	goodbyeTimeout = 5 * time.Second
 )
@@ -246,14 +249,14 @@ func (c *claim) lane(key []byte) uint64 {
 }
 
 // throttle pauses the partition when the window is full, a circuit is open or too many records fail, and resumes it when
-// half of the window is free and neither is. Records that were fetched before a pause still come: the lanes hold them, at
+// the window has room again and neither is. Records that were fetched before a pause still come: the lanes hold them, at
 // most one fetch response.
 func (c *claim) throttle() {
 	switch paused := c.paused.Load(); {
-	case paused && c.crowding(2):
+	case paused && c.crowding(roomyEighths):
 	case paused:
 		c.resume()
-	case c.crowding(1):
+	case c.crowding(8):
 		c.pause()
 	}
 }
@@ -263,14 +266,17 @@ func (c *claim) pause() {
 	c.session.group.Pause(c.itself())
 }
 
-// crowding tells whether the partition has enough records in flight, of a part of the window.
-func (c *claim) crowding(part int) bool {
+// crowding tells whether the partition has enough records in flight, of so many eighths of the window.
+func (c *claim) crowding(eighths int64) bool {
 	config := &c.session.config
-	return c.records.Load()+int64(len(c.waiting)) >= int64(max(config.WindowRecords/part, 1)) ||
-		c.bytes.Load() >= config.WindowBytes/int64(part) ||
-		c.span() >= spanLimit/part || len(c.waiting) >= waitingLimit ||
+	return c.records.Load()+int64(len(c.waiting)) >= share(int64(config.WindowRecords), eighths) ||
+		c.bytes.Load() >= share(config.WindowBytes, eighths) ||
+		int64(c.span()) >= share(spanLimit, eighths) || len(c.waiting) >= waitingLimit ||
 		c.blocked.Load() > 0 || c.failing.Load() >= failingLimit
 }
+
+// share is so many eighths of limit, at least 1.
+func share(limit, eighths int64) int64 { return max(limit/8*eighths+limit%8*eighths/8, 1) }
 
 // resume goes on reading. On a detour the client stays paused.
 func (c *claim) resume() {

@@ -13,7 +13,7 @@ import (
 // Config is how a consumer group runs, from the environment.
 type Config struct {
 	Workers            int           `env:"WORKERS, default=256" min:"1" max:"100000" doc:"Handlers that run at once in this process, for each consumer group. Up to four times as many more may wait for the acknowledgement of what they emitted."`
-	WindowRecords      int           `env:"WINDOW_RECORDS, default=4096" min:"1" max:"1000000" doc:"Unfinished records of a partition beyond which fetching from it pauses; what was fetched before comes on top."`
+	WindowRecords      int           `env:"WINDOW_RECORDS, default=4096" min:"1" max:"1000000" doc:"Unfinished records of a partition beyond which fetching from it pauses; what was fetched before comes on top. It should last for 100 ms: so long the client may take to go on after a pause."`
 	WindowBytes        int64         `env:"WINDOW_BYTES, default=16777216" min:"1" max:"4294967296" doc:"Bytes of unfinished records of a partition beyond which fetching from it pauses."`
 	DrainTimeout       time.Duration `env:"DRAIN_TIMEOUT, default=20s" min:"0s" max:"10m" doc:"How long running handlers may go on when the process stops or a partition is taken away."`
 	CommitInterval     time.Duration `env:"COMMIT_INTERVAL, default=1s" min:"10ms" max:"1m" doc:"How often finished offsets are committed."`
@@ -50,6 +50,7 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 	s.Consumer.Return.Errors = true
 	s.Consumer.Offsets.AutoCommit.Enable = false
 	s.Consumer.Fetch.Default = fetchBytes
+	s.ChannelBufferSize = bufferedMessages
 	s.Consumer.Retry.BackoffFunc = func(retries int) time.Duration { return fetchRetry.Delay(retries + 1) }
 	s.Consumer.Offsets.Initial = sarama.OffsetOldest
 	if c.Start == "newest" {
@@ -70,6 +71,10 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 // fetchBytes is what a fetch asks of a partition. More makes no difference to the speed and much to memory: what is fetched
 // is held until the last record of it is handled.
 const fetchBytes = 512 << 10
+
+// bufferedMessages is how many messages of a partition the client holds beside those that were taken. It fetches again when
+// the rest of a response fits: so that is about one response of small records.
+const bufferedMessages = 1024
 
 // joinGrace is how much longer than a rebalance may take its answer is waited for.
 const joinGrace = 5 * time.Second

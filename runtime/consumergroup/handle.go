@@ -102,7 +102,7 @@ func (c *claim) settle(d *delivery) {
 	if d.failed() {
 		c.failing.Add(-1)
 	}
-	if left := c.records.Add(-1); c.paused.Load() && left < int64(max(c.session.config.WindowRecords/2, 1)) {
+	if left := c.records.Add(-1); c.paused.Load() && left < share(int64(c.session.config.WindowRecords), roomyEighths) {
 		signal(c.roomy)
 	}
 }
