@@ -3,6 +3,7 @@ package consumergroup_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -82,26 +83,26 @@ func newJournal(h *history) *journal {
 
 func (j *journal) age() time.Duration { return time.Since(j.began) }
 
-func (j *journal) note(format string, args ...any) {
+func (j *journal) notef(format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.noted(format, args...)
+	j.notedf(format, args...)
 }
 
-func (j *journal) noted(format string, args ...any) {
+func (j *journal) notedf(format string, args ...any) {
 	j.lines = append(j.lines, fmt.Sprintf("%9.3f ", j.age().Seconds())+fmt.Sprintf(format, args...))
 }
 
-func (j *journal) violate(law, format string, args ...any) {
+func (j *journal) violatef(law, format string, args ...any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.violated(law, format, args...)
+	j.violatedf(law, format, args...)
 }
 
-func (j *journal) violated(law, format string, args ...any) {
+func (j *journal) violatedf(law, format string, args ...any) {
 	v := law + ": " + fmt.Sprintf(format, args...)
 	j.violations = append(j.violations, v)
-	j.noted("!!! %s", v)
+	j.notedf("!!! %s", v)
 }
 
 // verdict returns what was violated, and everything that happened.
@@ -133,6 +134,7 @@ func (j *journal) lane(i int) string {
 		return ""
 	case function.ByPartition:
 		return fmt.Sprint(d.partition)
+	case function.ByKey:
 	}
 	return fmt.Sprintf("%d/%q", d.partition, d.key)
 }
@@ -142,16 +144,16 @@ func (j *journal) start(ctx context.Context, l *life, i int, known *kfake.GroupI
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	a := &attempt{life: l, record: i, ctx: ctx, start: time.Now()}
-	j.noted("%s calls record %d (%d@%d)", l, i, j.records[i].partition, j.offsets[i])
+	j.notedf("%s calls record %d (%d@%d)", l, i, j.records[i].partition, j.offsets[i])
 	committed := committedIn(known, j.records[i].partition)
 	if covers(committed, j.offsets[i]) {
-		j.violated("law 2 (restart)", "%s calls record %d, which the commit %s says is finished", l, i, told(committed))
+		j.violatedf("law 2 (restart)", "%s calls record %d, which the commit %s says is finished", l, i, told(committed))
 	}
 	for k := range j.records {
 		switch {
 		case k != i && (j.lane(k) != j.lane(i) || j.lane(i) == ""):
 		case k != i && j.offsets[k] < j.offsets[i] && !j.over(k, l, committed):
-			j.violated("law 3 (overtaking)", "%s calls record %d, but record %d of its lane is not finished", l, i, k)
+			j.violatedf("law 3 (overtaking)", "%s calls record %d, but record %d of its lane is not finished", l, i, k)
 		}
 		if k == i || j.lane(k) == j.lane(i) && j.lane(i) != "" {
 			j.judgeOverlap(a, k)
@@ -175,7 +177,7 @@ func (j *journal) judgeOverlap(a *attempt, k int) {
 	for _, other := range j.entries[k].running {
 		// What a drained claim left behind cannot be stopped; nor what a member that was cut off runs.
 		if other.ctx.Err() == nil && !other.life.troubledSince(other.start.Add(-j.settings.Session)) {
-			j.violated("law 3 (overlap)", "%s calls record %d while %s runs record %d", a.life, a.record, other.life, k)
+			j.violatedf("law 3 (overlap)", "%s calls record %d while %s runs record %d", a.life, a.record, other.life, k)
 		}
 	}
 }
@@ -199,7 +201,7 @@ func (j *journal) ended(a *attempt, how string) {
 		return
 	}
 	a.end, a.how = time.Now(), how
-	j.noted("%s: record %d %s", a.life, a.record, how)
+	j.notedf("%s: record %d %s", a.life, a.record, how)
 	e := &j.entries[a.record]
 	for k, other := range e.running {
 		if other == a {
@@ -246,7 +248,7 @@ func (j *journal) finished(ctx context.Context, l *life, i int, v function.Verdi
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.noted("%s: record %d is %v", l, i, v)
+	j.notedf("%s: record %d is %v", l, i, v)
 	e := &j.entries[i]
 	e.finished[l], e.ever = true, true
 	e.verdicts[v]++
@@ -257,7 +259,7 @@ func (j *journal) finished(ctx context.Context, l *life, i int, v function.Verdi
 func (j *journal) unpublished(i int, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.noted("record %d was not published: %v", i, err)
+	j.notedf("record %d was not published: %v", i, err)
 	if function.VerdictOf(err) == function.Broken {
 		j.entries[i].calls--
 	} else {
@@ -281,7 +283,7 @@ func (j *journal) buried(ctx context.Context, l *life, f pipeline.Failure) {
 	i := j.at[f.Record.Partition][f.Record.Offset]
 	e := &j.entries[i]
 	if d := &j.records[i]; d.kind != permanent && (e.failures == 0 || e.failures < j.settings.Attempts && j.clean()) {
-		j.violated("law 4 (letter)", "record %d became a dead letter (%v) after %d failed calls of %d that are allowed, %d interrupted",
+		j.violatedf("law 4 (letter)", "record %d became a dead letter (%v) after %d failed calls of %d that are allowed, %d interrupted",
 			i, f.Err, e.failures, j.settings.Attempts, e.cut)
 	}
 	j.mu.Unlock()
@@ -313,18 +315,18 @@ func (j *journal) commit(r kmsg.Request) {
 
 func (j *journal) judgeCommit(partition int32, offset int64, metadata *string) {
 	if metadata == nil {
-		j.violated("law 2 (metadata)", "a commit of partition %d without metadata", partition)
+		j.violatedf("law 2 (metadata)", "a commit of partition %d without metadata", partition)
 		return
 	}
 	state, err := frontier.Parse(*metadata)
 	if err != nil || state.Next != offset {
-		j.violated("law 2 (metadata)", "a commit of partition %d at %d has the metadata %+v: %v", partition, offset, state, err)
+		j.violatedf("law 2 (metadata)", "a commit of partition %d at %d has the metadata %+v: %v", partition, offset, state, err)
 		return
 	}
-	j.noted("commit of partition %d: %s", partition, told(state))
+	j.notedf("commit of partition %d: %s", partition, told(state))
 	for at, i := range j.at[partition] {
 		if e := &j.entries[i]; covers(state, at) && !e.ever && !e.skipped {
-			j.violated("law 1 (early)", "a commit of partition %d says that offset %d (record %d) is finished: %s", partition, at, i, told(state))
+			j.violatedf("law 1 (early)", "a commit of partition %d says that offset %d (record %d) is finished: %s", partition, at, i, told(state))
 		}
 	}
 }
@@ -381,7 +383,7 @@ func (j *journal) reset() {
 	for i := range j.entries {
 		e := &j.entries[i]
 		if e.calls > max(j.settings.Attempts, e.cut+j.troubles+1) {
-			j.violated("law 4 (attempts)", "record %d was called %d times, %d are allowed; %d were interrupted", i, e.calls, j.settings.Attempts, e.cut)
+			j.violatedf("law 4 (attempts)", "record %d was called %d times, %d are allowed; %d were interrupted", i, e.calls, j.settings.Attempts, e.cut)
 		}
 	}
 }
@@ -392,9 +394,7 @@ func (j *journal) begin(before *kfake.GroupInfo, to map[int32]int64) {
 	defer j.mu.Unlock()
 	j.era++
 	j.floor = map[int32]int64{}
-	for p, offset := range to {
-		j.floor[p] = offset
-	}
+	maps.Copy(j.floor, to)
 	for i := range j.entries {
 		e := &j.entries[i]
 		offset, placed := j.offsets[i]
@@ -434,13 +434,13 @@ func (j *journal) finish(outputs, letters map[int]int) {
 		}
 		n, dropped := outputs[i]+letters[i], e.verdicts[function.Dropped]
 		if n == 0 && dropped == 0 {
-			j.violated("law 1 (lost)", "record %d has neither output nor dead letter", i)
+			j.violatedf("law 1 (lost)", "record %d has neither output nor dead letter", i)
 		}
 		if e.verdicts[function.Done] > 0 && e.verdicts[function.DeadLetter] == 0 && outputs[i] == 0 {
-			j.violated("law 1 (lost)", "record %d has no output", i)
+			j.violatedf("law 1 (lost)", "record %d has no output", i)
 		}
 		if j.settings.ExactlyOnce && n > 1+j.era {
-			j.violated("law 10", "record %d has %d outputs and %d dead letters", i, outputs[i], letters[i])
+			j.violatedf("law 10", "record %d has %d outputs and %d dead letters", i, outputs[i], letters[i])
 		}
 	}
 }

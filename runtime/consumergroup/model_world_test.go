@@ -96,12 +96,12 @@ func (w *world) play(ctx context.Context) error {
 	for i := range w.actions {
 		a := &w.actions[i]
 		time.Sleep(a.after)
-		w.journal.note("--- %s", a)
+		w.journal.notef("--- %s", a)
 		if err := w.act(ctx, a); err != nil {
 			return fmt.Errorf("%s: %w", a, err)
 		}
 	}
-	w.journal.note("--- the end begins")
+	w.journal.notef("--- the end begins")
 	if err := w.release(ctx); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (w *world) play(ctx context.Context) error {
 	}
 	w.start(0)
 	w.awaitEnd()
-	w.journal.note("--- all stop")
+	w.journal.notef("--- all stop")
 	w.stopAll()
 	return w.read(ctx)
 }
@@ -261,7 +261,7 @@ func (w *world) awaitEnd() {
 			return
 		}
 		if time.Since(began) > limit {
-			w.journal.violate("end", "after %s there is no end: %s", limit, missing)
+			w.journal.violatef("end", "after %s there is no end: %s", limit, missing)
 			w.noteGroup()
 			return
 		}
@@ -275,7 +275,7 @@ func (w *world) noteGroup() {
 		return
 	}
 	for _, m := range info.Members {
-		w.journal.note("%s: member %s %v", info.State, m.MemberID, m.Assignment)
+		w.journal.notef("%s: member %s %v", info.State, m.MemberID, m.Assignment)
 	}
 }
 
@@ -406,7 +406,7 @@ func (l *life) stop() {
 		case <-l.ended:
 		default:
 			if !l.gone() {
-				l.journal.violate("leave", "%s did not end within %s", l, limit)
+				l.journal.violatef("leave", "%s did not end within %s", l, limit)
 			}
 		}
 	})
@@ -442,7 +442,7 @@ func (l *life) expire() {
 	member := kmsg.NewLeaveGroupRequestMember()
 	member.MemberID = request.MemberID
 	if l.settings.Static {
-		member.InstanceID = kmsg.StringPtr(l.config().InstanceID)
+		member.InstanceID = new(l.config().InstanceID)
 	}
 	request.Members = append(request.Members, member)
 	_, _ = request.RequestWith(context.Background(), l.client)
@@ -485,10 +485,10 @@ func (l *life) run() {
 	defer l.leave()
 	for l.ctx.Err() == nil {
 		err := l.member()
-		l.journal.note("%s ended: %v", l, err)
+		l.journal.notef("%s ended: %v", l, err)
 		l.mu.Lock()
 		if err != nil && l.joined && !l.gone() {
-			l.journal.violate("leave", "%s ended with %v", l, err)
+			l.journal.violatef("leave", "%s ended with %v", l, err)
 		}
 		l.mu.Unlock()
 		select {
@@ -670,7 +670,7 @@ func (l *life) WithGroup(string) slog.Handler            { return l }
 func (l *life) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
-	l.journal.note("%s says: %s", l, text)
+	l.journal.notef("%s says: %s", l, text)
 	return nil
 }
 
@@ -685,9 +685,9 @@ func (l *life) Lag(string, string, int32, int64) {}
 func (l *life) Committing(string, error)         {}
 
 func (l *life) Stuck(_, _ string, partition int32, err error) {
-	l.journal.note("%s: partition %d stuck: %v", l, partition, err)
+	l.journal.notef("%s: partition %d stuck: %v", l, partition, err)
 }
 
 func (l *life) Released(_, _ string, partition int32) {
-	l.journal.note("%s released partition %d", l, partition)
+	l.journal.notef("%s released partition %d", l, partition)
 }

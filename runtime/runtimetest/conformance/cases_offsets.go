@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,27 +116,26 @@ func swapLetter(m string, at int) string {
 	return m[:at] + letter + m[at+1:]
 }
 
+// damages are ways in which metadata can be spoilt.
+var damages = map[string]func(string) string{
+	"nothing left":         func(string) string { return "" },
+	"first half":           func(m string) string { return m[:len(m)/2] },
+	"second half":          func(m string) string { return m[len(m)/2:] },
+	"longer":               func(m string) string { return m + "A" },
+	"twice":                func(m string) string { return m + m },
+	"first character":      func(m string) string { return "Z" + m[min(1, len(m)):] },
+	"last character":       func(m string) string { return m[:max(len(m)-1, 0)] + "~" },
+	"letter at a quarter":  func(m string) string { return swapLetter(m, len(m)/4) },
+	"letter in the middle": func(m string) string { return swapLetter(m, len(m)/2) },
+	"letter at the end":    func(m string) string { return swapLetter(m, len(m)*7/8) },
+	"as long as can be":    func(string) string { return strings.Repeat("A", 4096) },
+	"another program's":    func(string) string { return `{"version":1,"ranges":[[0,9]]}` },
+	"no characters":        func(string) string { return "\x00\x01\u00ff\u2028\U0001F680" },
+}
+
 // corruptedMetadata damages what a process wrote, in a way of its own for each partition.
 func corruptedMetadata(t *testing.T, d Door) {
-	damages := map[string]func(string) string{
-		"nothing left":         func(string) string { return "" },
-		"first half":           func(m string) string { return m[:len(m)/2] },
-		"second half":          func(m string) string { return m[len(m)/2:] },
-		"longer":               func(m string) string { return m + "A" },
-		"twice":                func(m string) string { return m + m },
-		"first character":      func(m string) string { return "Z" + m[min(1, len(m)):] },
-		"last character":       func(m string) string { return m[:max(len(m)-1, 0)] + "~" },
-		"letter at a quarter":  func(m string) string { return swapLetter(m, len(m)/4) },
-		"letter in the middle": func(m string) string { return swapLetter(m, len(m)/2) },
-		"letter at the end":    func(m string) string { return swapLetter(m, len(m)*7/8) },
-		"as long as can be":    func(string) string { return strings.Repeat("A", 4096) },
-		"another program's":    func(string) string { return `{"version":1,"ranges":[[0,9]]}` },
-		"no characters":        func(string) string { return "\x00\x01\u00ff\u2028\U0001F680" },
-	}
-	names := make([]string, 0, len(damages))
-	for name := range damages {
-		names = append(names, name)
-	}
+	names := slices.Sorted(maps.Keys(damages))
 	s := newStage(t, d, int32(len(names))) //nolint:gosec // a dozen partitions
 	s.act(func(_ context.Context, c Call) error {
 		if c.number() == 3 {
