@@ -55,6 +55,24 @@ func (d *Delivery) Park() {
 // Blocked tells whether the last attempt found a circuit open.
 func (d *Delivery) Blocked() bool { return d.blocked }
 
+// Trace returns the trace that the running attempt belongs to, which the events that it emits carry: what SetTrace said, or
+// else what the event carries, or else what the record's header traceparent says, which instrumented producers set.
+func (d *Delivery) Trace() function.Trace { return traceOf(d.outcome.trace, d.Event, &d.Record) }
+
+// SetTrace tells that the running attempt is a span of its own. Middleware calls it.
+func (d *Delivery) SetTrace(t function.Trace) { d.outcome.trace = t }
+
+// traceOf returns own where it is a trace, or else that of the event or the record.
+func traceOf(own function.Trace, e event.Event, r *Record) function.Trace {
+	if own.IsZero() {
+		own = function.TraceOf(e)
+	}
+	if own.IsZero() {
+		own = r.trace()
+	}
+	return own
+}
+
 // Handler runs one attempt: the function's handler, and the publishing of what it returned.
 type Handler func(ctx context.Context, d *Delivery) error
 

@@ -43,9 +43,12 @@ func (m *emitter) handle(ctx context.Context, d *Delivery) error {
 			return err
 		}
 		function.Stamp(&m.spec, d.Event, events, m.now())
+		d.Trace().Stamp(events)
 		return m.publish(ctx, d, events)
 	}
-	events, published, err := m.once.Do(ctx, d.Event, m.produce)
+	events, published, err := m.once.Do(ctx, d.Event, func(ctx context.Context, e event.Event) ([]event.Event, error) {
+		return m.produce(ctx, d, e)
+	})
 	if err != nil {
 		return err
 	}
@@ -56,12 +59,13 @@ func (m *emitter) handle(ctx context.Context, d *Delivery) error {
 }
 
 // produce is [Produce] for what is remembered: only events that can be published are.
-func (m *emitter) produce(ctx context.Context, e event.Event) ([]event.Event, error) {
+func (m *emitter) produce(ctx context.Context, d *Delivery, e event.Event) ([]event.Event, error) {
 	events, err := m.handler.Handle(ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	function.Stamp(&m.spec, e, events, m.now())
+	d.Trace().Stamp(events)
 	_, err = m.outputs(events)
 	return events, err
 }

@@ -27,7 +27,13 @@ type Outcome struct {
 	// Took is the time from the start of the attempt to its outcome, the publishing of events included; 0 where a circuit is
 	// open.
 	Took time.Duration
+
+	// trace is the attempt's own, if it has one.
+	trace function.Trace
 }
+
+// Trace returns the trace that the attempt belongs to, as Delivery.Trace does.
+func (o *Outcome) Trace() function.Trace { return traceOf(o.trace, o.Event, o.Record) }
 
 // Observer is told of each outcome. Observe is called from many goroutines and must not block; what it is given is valid
 // until it returns.

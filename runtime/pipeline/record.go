@@ -8,6 +8,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/function"
 )
 
 // Record is a Kafka record, free of any vendor's type. A door makes one from what it received.
@@ -42,6 +43,25 @@ func (r *Record) Detach() {
 		headers[i] = kafkabinding.Header{Key: bytes.Clone(h.Key), Value: bytes.Clone(h.Value)}
 	}
 	r.Headers = headers
+}
+
+// trace returns the trace that the record's headers tell of (W3C Trace Context). Of headers that repeat the first counts.
+func (r *Record) trace() function.Trace {
+	parent := r.header(function.TraceParent)
+	if parent == nil {
+		return function.Trace{}
+	}
+	return function.NewTrace(string(parent), string(r.header(function.TraceState)))
+}
+
+// header returns the value of the first header of that name, nil where there is none.
+func (r *Record) header(name string) []byte {
+	for i := range r.Headers {
+		if string(r.Headers[i].Key) == name {
+			return r.Headers[i].Value
+		}
+	}
+	return nil
 }
 
 // Output is an event on its way to a topic.
