@@ -1,0 +1,378 @@
+package msktrigger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
+)
+
+const (
+	// maxPayload is how large an event may be, in bytes. Lambda's own limit is 6 MB.
+	maxPayload = 8 << 20
+	// maxTopic is how long the name of a topic may be, by Kafka's rules.
+	maxTopic = 249
+)
+
+// What is wrong with an event that is JSON.
+var (
+	errTooLarge  = fmt.Errorf("is larger than %d MiB", maxPayload>>20)
+	errMore      = errors.New("is followed by something else")
+	errMissing   = errors.New("is missing")
+	errTwice     = errors.New("stands twice")
+	errSource    = errors.New("must be aws:kafka or SelfManagedKafka: the function was invoked by something else than a Kafka trigger")
+	errName      = errors.New("has a list that is not named by topic, hyphen and partition")
+	errElsewhere = errors.New("disagrees with the name of the list")
+	errInteger   = errors.New("must be a whole number")
+	errRange     = errors.New("is out of range")
+	errBase64    = errors.New("is not base64")
+	errBytes     = errors.New("must hold lists of numbers from −128 to 255")
+)
+
+// member is a member of a record that is read.
+type member int
+
+const (
+	topic member = iota
+	partition
+	offset
+	timestamp
+	key
+	value
+	headers
+	members // how many there are
+)
+
+var memberNames = [members]string{
+	topic:     "topic",
+	partition: "partition",
+	offset:    "offset",
+	timestamp: "timestamp",
+	key:       "key",
+	value:     "value",
+	headers:   "headers",
+}
+
+// place is what every record must say of itself.
+const place = 1<<topic | 1<<partition | 1<<offset
+
+func memberOf(name []byte) (member, bool) {
+	switch string(name) {
+	case "topic":
+		return topic, true
+	case "partition":
+		return partition, true
+	case "offset":
+		return offset, true
+	case "timestamp":
+		return timestamp, true
+	case "key":
+		return key, true
+	case "value":
+		return value, true
+	case "headers":
+		return headers, true
+	}
+	return members, false
+}
+
+// Decode reads the event of a Kafka trigger. The batch keeps nothing of the payload. An error is a [*DecodeError], and means
+// that the whole event cannot be understood; the package's documentation says when that is so. Decode may be called from many
+// goroutines at once.
+func Decode(payload []byte) (*Batch, error) {
+	d := decoder{scanner: scanner{text: payload}, batch: &Batch{}}
+	d.where.Index, d.where.Offset = -1, -1
+	if err := d.event(); err != nil {
+		return nil, d.fault(err)
+	}
+	d.batch.sort()
+	return d.batch, nil
+}
+
+// decoder reads one event.
+type decoder struct {
+	scanner
+
+	batch *Batch
+	// where is what is being read.
+	where DecodeError
+	// sourced and listed say that the event has named its source and its records.
+	sourced, listed bool
+
+	// records and fields are those of the list and of the record that are being read.
+	records []Record
+	fields  []kafkabinding.Header
+	// seen has a bit for each member that the record has shown, poison is why it cannot be handled.
+	seen   uint
+	poison *DecodeError
+
+	memory memory
+}
+
+// fault says where err was met.
+func (d *decoder) fault(err error) *DecodeError {
+	f := d.where
+	f.At, f.Reason = d.at, err.Error()
+	return &f
+}
+
+func (d *decoder) event() error {
+	if len(d.text) > maxPayload {
+		return errTooLarge
+	}
+	d.peek()
+	if err := d.object(d.part); err != nil {
+		return err
+	}
+	if d.peek(); d.at < len(d.text) {
+		return errMore
+	}
+	if !d.sourced {
+		d.where.Member = "eventSource"
+		return errMissing
+	}
+	if !d.listed {
+		d.where.Member = "records"
+		return errMissing
+	}
+	return nil
+}
+
+// part reads a member of the event.
+func (d *decoder) part(name []byte) (err error) {
+	switch string(name) {
+	case "eventSource":
+		d.where.Member = "eventSource"
+		err = d.source()
+	case "records":
+		d.where.Member = "records"
+		err = d.lists()
+	default:
+		err = d.skip(maxDepth)
+	}
+	if err == nil {
+		d.where.Member = ""
+	}
+	return err
+}
+
+func (d *decoder) source() error {
+	if d.sourced {
+		return errTwice
+	}
+	d.sourced = true
+	name, err := d.string()
+	if err != nil {
+		return err
+	}
+	switch string(name) {
+	case "aws:kafka", "SelfManagedKafka", "aws:SelfManagedKafka":
+		return nil
+	}
+	return errSource
+}
+
+func (d *decoder) lists() error {
+	if d.listed {
+		return errTwice
+	}
+	d.listed = true
+	if d.null() {
+		return nil
+	}
+	return d.object(d.list)
+}
+
+// list reads the records of one partition.
+func (d *decoder) list(name []byte) error {
+	p, ok := partitionOf(string(name))
+	if !ok {
+		return errName
+	}
+	d.where.Partition, d.where.Member = p.Name, ""
+	d.records = d.records[:0]
+	if !d.null() {
+		if err := d.array(func() error { return d.record(&p) }); err != nil {
+			return err
+		}
+	}
+	p.Records = slices.Clone(d.records)
+	d.batch.Partitions = append(d.batch.Partitions, p)
+	d.where.Partition, d.where.Member = "", "records"
+	return nil
+}
+
+// partitionOf takes the name of a list apart: a topic as Kafka allows it, a hyphen, and a number as it is written.
+func partitionOf(name string) (Partition, bool) {
+	at := len(name) - 1
+	for at >= 0 && digit(name[at]) {
+		at--
+	}
+	if at <= 0 || at > maxTopic || name[at] != '-' {
+		return Partition{}, false
+	}
+	n, err := strconv.ParseInt(name[at+1:], 10, 32)
+	if err != nil || strconv.FormatInt(n, 10) != name[at+1:] {
+		return Partition{}, false
+	}
+	for i := range at {
+		if c := name[i]; !digit(c) && (c|0x20 < 'a' || c|0x20 > 'z') && c != '.' && c != '_' && c != '-' {
+			return Partition{}, false
+		}
+	}
+	return Partition{Name: name, Topic: name[:at], Number: int32(n)}, true
+}
+
+// record reads a record into d.records.
+func (d *decoder) record(p *Partition) error {
+	d.where.Index, d.where.Offset = len(d.records), -1
+	d.seen, d.poison = 0, nil
+	d.records = append(d.records, Record{})
+	r := &d.records[len(d.records)-1]
+	r.Topic, r.Partition = p.Topic, p.Number
+	if err := d.object(func(name []byte) error { return d.member(r, name) }); err != nil {
+		return err
+	}
+	for m := topic; m <= offset; m++ {
+		if d.seen&(1<<m) == 0 {
+			d.where.Member = memberNames[m]
+			return errMissing
+		}
+	}
+	if d.poison != nil {
+		d.poison.Offset = r.Offset
+		r.Err = d.poison
+	}
+	d.where.Index, d.where.Offset = -1, -1
+	return nil
+}
+
+// member reads a member of a record. An error is one that the whole event is refused for.
+func (d *decoder) member(r *Record, name []byte) error {
+	m, known := memberOf(name)
+	if !known {
+		return d.skip(maxDepth)
+	}
+	d.where.Member = memberNames[m]
+	twice := d.seen&(1<<m) != 0
+	d.seen |= 1 << m
+	start := d.at
+	err := d.read(r, m)
+	if err == nil && twice {
+		err = errTwice
+	}
+	if err != nil && place&(1<<m) == 0 {
+		d.poison = d.fault(err)
+		d.at = start
+		err = d.skip(maxDepth)
+	}
+	if err == nil {
+		d.where.Member = ""
+	}
+	return err
+}
+
+func (d *decoder) read(r *Record, m member) (err error) {
+	switch m {
+	case topic:
+		return d.topic(r)
+	case partition:
+		return d.partition(r)
+	case offset:
+		if r.Offset, err = d.integer(); err == nil && r.Offset < 0 {
+			return errRange
+		}
+		d.where.Offset = r.Offset
+	case timestamp:
+		r.Timestamp, err = d.timestamp()
+	case key:
+		r.Key, err = d.base64()
+	case value:
+		r.Value, err = d.base64()
+	default:
+		r.Headers, err = d.headers()
+	}
+	return err
+}
+
+func (d *decoder) topic(r *Record) error {
+	name, err := d.string()
+	if err == nil && string(name) != r.Topic {
+		err = errElsewhere
+	}
+	return err
+}
+
+func (d *decoder) partition(r *Record) error {
+	n, err := d.integer()
+	if err == nil && n != int64(r.Partition) {
+		err = errElsewhere
+	}
+	return err
+}
+
+// timestamp reads milliseconds since 1970.
+func (d *decoder) timestamp() (time.Time, error) {
+	if d.null() {
+		return time.Time{}, nil
+	}
+	ms, err := d.integer()
+	if err != nil || ms < 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+// integer reads a whole number, or a string of one.
+func (d *decoder) integer() (int64, error) {
+	quoted, negative := d.byte('"'), d.byte('-')
+	start, n := d.at, uint64(0)
+	for ; d.at < len(d.text) && digit(d.text[d.at]); d.at++ {
+		if n > math.MaxInt64/10 {
+			return 0, errRange
+		}
+		n = n*10 + uint64(d.text[d.at]-'0')
+	}
+	switch {
+	case n > math.MaxInt64:
+		return 0, errRange
+	case d.at == start, d.at > start+1 && d.text[start] == '0', quoted && !d.byte('"'):
+		return 0, d.unless(errInteger)
+	case d.at < len(d.text) && (d.text[d.at] == '.' || d.text[d.at]|0x20 == 'e'):
+		return 0, errInteger
+	case negative:
+		return -int64(n), nil
+	}
+	return int64(n), nil
+}
+
+// base64 reads a string of bytes. Null is nil.
+func (d *decoder) base64() ([]byte, error) {
+	if d.null() {
+		return nil, nil
+	}
+	if d.at < len(d.text) && d.text[d.at] == '"' {
+		start := d.at + 1
+		if n := bytes.IndexByte(d.text[start:], '"'); n >= 0 {
+			if decoded, ok := d.memory.base64(d.text[start : start+n]); ok {
+				d.at = start + n + 1
+				return decoded, nil
+			}
+		}
+	}
+	// Something in it is escaped, or wrong.
+	text, err := d.string()
+	if err != nil {
+		return nil, err
+	}
+	decoded, ok := d.memory.base64(text)
+	if !ok {
+		return nil, errBase64
+	}
+	return decoded, nil
+}
