@@ -47,18 +47,19 @@ func copyOutput(from *os.File, to *lines) *output {
 
 func (o *output) copy(to *lines) {
 	defer close(o.done)
-	// The buffer holds a newline beside the longest line.
-	in := bufio.NewReaderSize(o.from, MaxLine+1)
-	for {
+	in := bufio.NewReaderSize(o.from, MaxLine)
+	for cut := false; ; {
 		line, err := in.ReadSlice('\n')
-		if len(line) > 0 {
+		endOfCut := cut && string(line) == "\n"
+		if len(line) > 0 && !endOfCut {
 			if line[len(line)-1] != '\n' {
 				line = append(bytes.Clone(line), '\n')
 			}
 			to.write(line)
 			o.remember(line)
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		cut = errors.Is(err, bufio.ErrBufferFull)
+		if err != nil && !cut {
 			return
 		}
 	}

@@ -32,8 +32,9 @@ type worker struct {
 	// frozen is for whoever has the worker: an invocation, or the one that ends it.
 	frozen bool
 
-	mu   sync.Mutex
-	gone bool // there is nobody to be sent a signal
+	mu     sync.Mutex
+	doomed bool // it was killed, and gets no invocation any more
+	gone   bool // there is nobody to be sent a signal
 }
 
 // start starts a process, from the thread of the launcher.
@@ -98,31 +99,36 @@ func (w *worker) lastLines() string {
 }
 
 // kill kills a process and its children. It tells whether the process was there.
-func (w *worker) kill() bool { return w.signal(killGroup) }
+func (w *worker) kill() bool {
+	return w.signal(func(pid int) error {
+		w.doomed = true
+		return killGroup(pid)
+	})
+}
 
 // freeze stops a process until thaw, as Lambda does between invocations.
 func (w *worker) freeze() { w.frozen = w.signal(freezeGroup) }
 
-// thaw lets a frozen process go on. It tells whether there is a process.
+// thaw lets a frozen process go on. It tells whether the process is there to take an invocation.
 func (w *worker) thaw() bool {
-	if !w.frozen {
-		return w.byHand() || w.signal(nothing)
-	}
-	w.frozen = false
-	return w.signal(thawGroup)
+	return w.byHand() || w.signal(func(pid int) error {
+		if !w.frozen {
+			return nil
+		}
+		w.frozen = false
+		return thawGroup(pid)
+	})
 }
 
-// nothing only asks whether the process is there.
-func nothing(int) error { return nil }
-
-// signal sends something to a process that has not ended. The lock keeps its number from being another one's by then.
+// signal sends something to a process unless it has ended or is about to. The lock keeps its number from being another
+// one's by then.
 func (w *worker) signal(send func(pid int) error) bool {
 	if w.byHand() {
 		return false
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.gone && send(w.pid()) == nil
+	return !w.gone && !w.doomed && send(w.pid()) == nil
 }
 
 // stop ends a process that has nothing to do, and returns when it is gone.
