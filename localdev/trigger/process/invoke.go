@@ -64,10 +64,10 @@ func (p *Pool) take(ctx context.Context, id string) (*worker, time.Duration, err
 	took := time.Since(begin)
 	switch {
 	case err != nil:
-		p.release(w, false)
+		p.discard(w)
 		return nil, took, err
 	case failed != nil:
-		p.release(w, false)
+		p.discard(w)
 		failed.Log = w.output.last()
 		return nil, took, p.initFailed(w.pid(), took, failed)
 	}
@@ -125,7 +125,11 @@ func (p *Pool) serve(ctx context.Context, w *worker, id string, payload []byte, 
 	taken = exchange.Withdraw()
 	answer, answered := exchange.Answer()
 	r = Result{RequestID: id, Payload: answer.Payload, Duration: time.Since(begin), Init: init}
-	p.release(w, how == endDone)
+	if how == endDone {
+		defer p.release(w) // when all is told: the next invocation may begin at once
+	} else {
+		p.discard(w)
+	}
 	switch {
 	case answered && answer.Failed:
 		r.Error = functionError(answer)

@@ -215,19 +215,24 @@ func (p *Pool) newestIdle() *worker {
 	return w
 }
 
-// release keeps a process for the next invocation, or ends it.
-func (p *Pool) release(w *worker, reusable bool) {
-	if !reusable && !w.byHand() {
-		w.kill()
-		<-w.exited
-		return
-	}
+// release keeps a process for the next invocation.
+func (p *Pool) release(w *worker) {
 	if p.options.Freeze {
 		w.freeze()
 	}
 	if !p.keep(w) {
 		w.stop()
 	}
+}
+
+// discard ends a process. The developer's own is kept: it can only be waited for.
+func (p *Pool) discard(w *worker) {
+	if w.byHand() {
+		p.release(w)
+		return
+	}
+	w.kill()
+	<-w.exited
 }
 
 func (p *Pool) keep(w *worker) bool {
