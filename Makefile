@@ -40,6 +40,15 @@ test-clients: ## Drive millrace by kcat and kafkajs (kcat, Node 18)
 	@if command -v npm >/dev/null; then npm ci --prefix localdev/foreign --no-audit --no-fund; fi
 	MILLRACE_TEST_CLIENTS=1 go test -v -count=1 -timeout 10m ./localdev/foreign
 
+.PHONY: test-sam
+test-sam: .venv/bin/sam ## Check template.yaml, build by sam and invoke a function in a container (Python; Docker, or root on Debian)
+	infra/sam/test.sh
+
+# What sam build leaves to the environment: a static binary without what Lambda has no use for.
+.PHONY: sam-build
+sam-build: .venv/bin/sam ## Build the functions for sam deploy, arm64 (Python; ARGS='--parameter-overrides Architecture=x86_64')
+	CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc '-ldflags=-s -w'" .venv/bin/sam build $(ARGS)
+
 BENCH = go -C runtime/bench run . --write ../BENCHMARKS.md $(ARGS)
 
 .PHONY: soak
@@ -90,7 +99,7 @@ STATE = { git diff HEAD; git ls-files -o --exclude-standard -z | xargs -0 cat; }
 
 .PHONY: clean
 clean: ## Remove what the other targets built
-	rm -rf bin dist localdev/foreign/node_modules
+	rm -rf bin dist localdev/foreign/node_modules .aws-sam .venv
 
 # Go knows best whether something has to be built again.
 .PHONY: FORCE
@@ -105,6 +114,11 @@ bin/soak: FORCE
 
 bin/functions/%/bootstrap: FORCE
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
+
+.venv/bin/sam: infra/sam/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(@:bin/golangci-lint-%=%)
