@@ -286,7 +286,7 @@ func knownClass(class string) string {
 // countUnavailable counts an attempt that found a dependency down. A record that waits for something else, or for an open
 // circuit, found nothing out.
 func (m *Metrics) countUnavailable(s *series, err error) {
-	if _, waits := errors.AsType[*function.WaitError](err); waits {
+	if isWait(err) {
 		return
 	}
 	label := other
@@ -294,6 +294,12 @@ func (m *Metrics) countUnavailable(s *series, err error) {
 		label = m.dependency(unavailable.Dependency)
 	}
 	m.unavailable.WithLabelValues(s.topic, s.group, s.function, label).Inc()
+}
+
+// isWait tells whether an attempt was none: its record waits for a circuit, or for what somebody else holds.
+func isWait(err error) bool {
+	_, waits := errors.AsType[*function.WaitError](err)
+	return waits
 }
 
 // CircuitChanged tells of a change of a circuit.

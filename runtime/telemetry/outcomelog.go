@@ -24,7 +24,8 @@ const (
 )
 
 // OutcomeLog writes a line for the outcomes of a pipeline. It is a pipeline.Observer; its methods may be called
-// concurrently. A line names topic, partition, offset, event id, function, consumer group and attempt, never a payload.
+// concurrently. A line names topic, partition, offset, event id, function, consumer group and attempt, and
+// trace_id where the record has a trace; never a payload.
 //
 //	done                          debug
 //	dropped on purpose            info
@@ -86,7 +87,7 @@ func (l *OutcomeLog) dropped(o *pipeline.Outcome) {
 }
 
 func (l *OutcomeLog) waits(o *pipeline.Outcome) {
-	if _, waits := errors.AsType[*function.WaitError](o.Err); waits {
+	if isWait(o.Err) {
 		if l.log.Enabled(context.Background(), slog.LevelDebug) {
 			l.write(slog.LevelDebug, "the record waits", o, slog.Any("error", o.Err), slog.Duration("after", o.After))
 		}
@@ -111,6 +112,9 @@ func (l *OutcomeLog) write(level slog.Level, message string, o *pipeline.Outcome
 		slog.String("function", o.Function),
 		slog.String("consumer_group", o.Group),
 		slog.Int("attempt", o.Attempt),
+	}
+	if id := o.Trace().ID(); id != "" {
+		where = append(where, slog.String("trace_id", id))
 	}
 	l.log.LogAttrs(context.Background(), level, message, append(where, attrs...)...)
 }

@@ -91,6 +91,23 @@ func TestOutcomeLogLines(t *testing.T) {
 	}
 }
 
+func TestOutcomeLogTellsTheTrace(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	log := telemetry.NewOutcomeLog(telemetry.NewLogger(&b, telemetry.Config{}))
+	traced := outcome(function.DeadLetter, errors.New("refused"))
+	traced.Event.SetExtension(function.TraceParent, eventTrace)
+	log.Observe(traced)
+	log.Observe(outcome(function.DeadLetter, errors.New("refused")))
+	got := lines(t, &b)
+	if got[0]["trace_id"] != eventTrace[3:35] {
+		t.Errorf("got %v", got[0])
+	}
+	if id, ok := got[1]["trace_id"]; ok {
+		t.Errorf("without a trace: %v", id)
+	}
+}
+
 func TestUnacceptedTypesAreToldOnceAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
