@@ -2,9 +2,10 @@ package trigger
 
 import "time"
 
-// The bounds of what waits of a partition, beyond those of a batch.
+// When fetching from a partition pauses: at so many records, or twice those of a batch where these are more, or at so many
+// bytes. It goes on at half of that, before nothing is left, for a pause takes up to [fetchWait] to end.
 const (
-	leastWaiting = 1000
+	leastWaiting = 10_000
 	mostBytes    = 2 * maxEvent
 )
 

@@ -19,6 +19,9 @@ const (
 	heartbeat = 3 * time.Second
 	// rebalanceGrace is how much longer than the drain a rebalance may take.
 	rebalanceGrace = 30 * time.Second
+	// fetchWait is how long the broker may hold a fetch for which there is nothing. A partition that was paused is in the
+	// next one.
+	fetchWait = 250 * time.Millisecond
 	// commitTimeout bounds a commit.
 	commitTimeout = 10 * time.Second
 	// deliveryTimeout bounds how long a destination may take to acknowledge a record.
@@ -106,6 +109,7 @@ func (m *mapping) client() []kgo.Opt {
 		kgo.OnPartitionsLost(m.lost),
 		kgo.ConsumeStartOffset(m.start),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.FetchIsolationLevel(isolation),
 		// The marker at the end of a transaction is committed along.
 		kgo.KeepControlRecords(),
