@@ -23,7 +23,7 @@ func BenchmarkOnce(b *testing.B) {
 	returned.SetSource("/ship")
 	returned.SetType(outType)
 	returned.DataEncoded = make([]byte, 100)
-	produce := func(context.Context, event.Event) ([]event.Event, error) { return []event.Event{returned}, nil } //nolint:unparam // it is a pipeline.Produce
+	produce := func(context.Context, *pipeline.Delivery) ([]event.Event, error) { return []event.Event{returned}, nil } //nolint:unparam // it is a pipeline.Produce
 	run := func(b *testing.B, once pipeline.Once, id func(int64) string) {
 		b.Helper()
 		var n atomic.Int64
@@ -33,9 +33,10 @@ func BenchmarkOnce(b *testing.B) {
 				e := event.New()
 				e.SetID(id(n.Add(1)))
 				e.SetSource("/bench")
-				_, published, err := once.Do(b.Context(), e, produce)
+				d := &pipeline.Delivery{Event: e}
+				_, published, err := once.Do(b.Context(), d, produce)
 				for function.VerdictOf(err) == function.Broken {
-					_, published, err = once.Do(b.Context(), e, produce)
+					_, published, err = once.Do(b.Context(), d, produce)
 				}
 				if err == nil && published != nil {
 					err = published(b.Context())

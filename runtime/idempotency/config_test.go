@@ -163,7 +163,7 @@ func TestSQLiteSettings(t *testing.T) {
 	defer store.Close()
 	tx, _, err := store.Begin(t.Context(), order, lease)
 	check(t, "Begin", err)
-	defer tx.Rollback()
+	defer func() { check(t, "Rollback", tx.Rollback(idempotency.Uncounted)) }()
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000"} {
 		var got string
 		check(t, pragma, tx.SQL().QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got))

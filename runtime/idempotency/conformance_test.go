@@ -110,14 +110,14 @@ func TestReleaseLetsTheNextIn(t *testing.T) {
 	t.Parallel()
 	each(t, all, func(t *testing.T, store idempotency.Store) {
 		first := claim(t, store, order, lease)
-		check(t, "Release", store.Release(t.Context(), order, first))
+		check(t, "Release", store.Release(t.Context(), order, first, idempotency.Failed))
 		second := claim(t, store, order, lease)
-		check(t, "Release of a claim that is another's now", store.Release(t.Context(), order, first))
+		check(t, "Release of a claim that is another's now", store.Release(t.Context(), order, first, idempotency.Failed))
 		if _, err := store.Claim(t.Context(), order, uuid.New(), lease); !isHeld(err) {
 			t.Errorf("a stranger's token released the claim: %v", err)
 		}
 		check(t, "Complete", store.Complete(t.Context(), order, second, nil))
-		check(t, "Release of what is completed", store.Release(t.Context(), order, second))
+		check(t, "Release of what is completed", store.Release(t.Context(), order, second, idempotency.Failed))
 		wantEntry(t, store, order, idempotency.Published, nil)
 	})
 }
@@ -150,7 +150,7 @@ func TestWhatWasNeverClaimedCannotBeCompleted(t *testing.T) {
 			t.Errorf("Complete() = %v, want ErrLost", err)
 		}
 		check(t, "Published", store.Published(t.Context(), order))
-		check(t, "Release", store.Release(t.Context(), order, uuid.New()))
+		check(t, "Release", store.Release(t.Context(), order, uuid.New(), idempotency.Failed))
 		claim(t, store, order, lease)
 		check(t, "Published", store.Published(t.Context(), order))
 		if _, err := store.Claim(t.Context(), order, uuid.New(), lease); !isHeld(err) {

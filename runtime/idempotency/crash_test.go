@@ -96,10 +96,14 @@ func TestAProcessThatDies(t *testing.T) {
 						check(t, "effect", effect(ctx, e))
 						return answer(ctx, e)
 					}
+					d := delivery("a")
 					runtimetest.Eventually(t, "the event handled by another", func() bool {
-						_, finished := l.Handle(t.Context(), delivery("a"))
+						_, finished := l.Handle(t.Context(), d)
 						return finished
 					})
+					if d.Crashed != want.calls {
+						t.Errorf("%d calls are known to have crashed, want %d", d.Crashed, want.calls)
+					}
 					l.wantEffects(t, 1)
 					l.wantSent(t, 1)
 					if l.calls != want.calls {

@@ -6,17 +6,19 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/millrace/millrace/runtime/pipeline"
 )
 
-// DefaultEntries is how many completed entries a [Memory] keeps at most.
+// DefaultEntries is how many entries a [Memory] keeps at most.
 const DefaultEntries = 1_000_000
 
 // MemoryOptions are the settings of a [Memory]. The zero value is the default.
 type MemoryOptions struct {
-	// Retention is how long a completed entry is kept. Default: DefaultRetention.
+	// Retention is how long an entry is kept. Default: DefaultRetention.
 	Retention time.Duration
-	// Entries is how many completed entries are kept at most; beyond, those that were completed first are forgotten.
-	// Default: DefaultEntries, which take up about 200 MB.
+	// Entries is how many entries are kept at most, those of events in flight aside; beyond, those that were completed or
+	// released first are forgotten. Default: DefaultEntries, which take up about 200 MB.
 	Entries int
 }
 
@@ -28,23 +30,27 @@ type Memory struct {
 
 	mu      sync.Mutex
 	entries map[string]*memoryEntry
-	// completed holds what is kept in the order of its completion, which is that of its expiry.
-	completed *list.List
+	// kept holds what nobody works on, in the order in which that came about, which is that of its expiry.
+	kept *list.List
 }
 
 type memoryEntry struct {
-	Entry
+	state   State
+	outcome []byte
+	// past are the attempts before the one that is claimed.
+	past pipeline.Past
 
 	key   string
 	token Token
+	// until is the end of the lease, or of the retention.
 	until time.Time
-	// place is where a completed entry stands in Memory.completed.
+	// place is where the entry stands in Memory.kept, nil while it is claimed.
 	place *list.Element
 }
 
 // NewMemory returns an empty Memory. o may be nil.
 func NewMemory(o *MemoryOptions) *Memory {
-	m := &Memory{retention: DefaultRetention, most: DefaultEntries, entries: map[string]*memoryEntry{}, completed: list.New()}
+	m := &Memory{retention: DefaultRetention, most: DefaultEntries, entries: map[string]*memoryEntry{}, kept: list.New()}
 	if o != nil && o.Retention > 0 {
 		m.retention = o.Retention
 	}
@@ -64,15 +70,23 @@ func (m *Memory) Claim(_ context.Context, key Key, token Token, lease time.Durat
 	e, ok := m.entries[sum]
 	switch {
 	case !ok:
-		e = &memoryEntry{key: sum}
+		e = &memoryEntry{state: Claimed, key: sum}
 		m.entries[sum] = e
-	case e.State != Claimed:
-		return Entry{State: e.State, Outcome: bytes.Clone(e.Outcome)}, nil
-	case e.token != token && now.Before(e.until):
+	case e.state != Claimed:
+		return Entry{State: e.state, Outcome: bytes.Clone(e.outcome)}, nil
+	case e.place != nil: // released
+		m.kept.Remove(e.place)
+		e.place = nil
+	case e.token == token:
+	case now.Before(e.until):
 		return Entry{}, &HeldError{Key: key, Remaining: e.until.Sub(now)}
+	case now.Before(e.until.Add(m.retention)):
+		e.past.Crashed++
+	default:
+		e.past = pipeline.Past{}
 	}
-	e.State, e.token, e.until = Claimed, token, now.Add(lease)
-	return Entry{State: Claimed}, nil
+	e.token, e.until = token, now.Add(lease)
+	return Entry{State: Claimed, Past: e.past}, nil
 }
 
 // Complete implements [Store].
@@ -83,16 +97,11 @@ func (m *Memory) Complete(_ context.Context, key Key, token Token, outcome []byt
 	if !ok || e.token != token {
 		return ErrLost
 	}
-	e.State, e.Outcome = Completed, bytes.Clone(outcome)
+	e.state, e.outcome, e.past = Completed, bytes.Clone(outcome), pipeline.Past{}
 	if outcome == nil {
-		e.State = Published
+		e.state = Published
 	}
-	now := time.Now()
-	e.until = now.Add(m.retention)
-	if e.place == nil {
-		e.place = m.completed.PushBack(e)
-	}
-	m.expire(now)
+	m.keep(e)
 	return nil
 }
 
@@ -100,19 +109,47 @@ func (m *Memory) Complete(_ context.Context, key Key, token Token, outcome []byt
 func (m *Memory) Published(_ context.Context, key Key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e, ok := m.entries[string(key.sum())]; ok && e.State == Completed {
-		e.Entry = Entry{State: Published}
+	if e, ok := m.entries[string(key.sum())]; ok && e.state == Completed {
+		e.state, e.outcome = Published, nil
 	}
 	return nil
 }
 
 // Release implements [Store].
-func (m *Memory) Release(_ context.Context, key Key, token Token) error {
+func (m *Memory) Release(_ context.Context, key Key, token Token, end End) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	sum := string(key.sum())
-	if e, ok := m.entries[sum]; ok && e.State == Claimed && e.token == token {
-		delete(m.entries, sum)
+	e, ok := m.entries[string(key.sum())]
+	if !ok || e.state != Claimed || e.token != token {
+		return nil
+	}
+	if end == Failed {
+		e.past.Failed++
+		if e.past.FirstFailure.IsZero() {
+			e.past.FirstFailure = time.Now()
+		}
+	}
+	if end == Dropped || e.past == (pipeline.Past{}) {
+		delete(m.entries, e.key)
+		return nil
+	}
+	e.token = Token{}
+	m.keep(e)
+	return nil
+}
+
+// Forget implements [Store].
+func (m *Memory) Forget(_ context.Context, key Key) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, ok := m.entries[string(key.sum())]
+	switch {
+	case !ok || e.state != Claimed:
+	case e.place != nil:
+		m.kept.Remove(e.place)
+		delete(m.entries, e.key)
+	case !time.Now().Before(e.until):
+		delete(m.entries, e.key)
 	}
 	return nil
 }
@@ -120,14 +157,24 @@ func (m *Memory) Release(_ context.Context, key Key, token Token) error {
 // Close implements [Store]. There is nothing to end.
 func (m *Memory) Close() error { return nil }
 
-// expire forgets completed entries that are too old or too many. Claims are as many as events in flight.
+// keep keeps an entry that nobody works on any more.
+func (m *Memory) keep(e *memoryEntry) {
+	now := time.Now()
+	e.until = now.Add(m.retention)
+	if e.place == nil {
+		e.place = m.kept.PushBack(e)
+	}
+	m.expire(now)
+}
+
+// expire forgets entries that are too old or too many. Claims are as many as events in flight.
 func (m *Memory) expire(now time.Time) {
-	for first := m.completed.Front(); first != nil; first = m.completed.Front() {
+	for first := m.kept.Front(); first != nil; first = m.kept.Front() {
 		e := first.Value.(*memoryEntry)
-		if m.completed.Len() <= m.most && now.Before(e.until) {
+		if m.kept.Len() <= m.most && now.Before(e.until) {
 			return
 		}
-		m.completed.Remove(first)
+		m.kept.Remove(first)
 		delete(m.entries, e.key)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/function"
@@ -33,6 +32,8 @@ type line struct {
 	sent    []event.Event
 	sendErr error
 	letters []pipeline.Failure
+	// writeErr is why dead letters are not written.
+	writeErr error
 	// last is what became of the last attempt.
 	last pipeline.Outcome
 }
@@ -48,6 +49,9 @@ func (l *line) Send(_ context.Context, outputs ...pipeline.Output) error {
 }
 
 func (l *line) Write(_ context.Context, f pipeline.Failure) error {
+	if l.writeErr != nil {
+		return l.writeErr
+	}
 	l.letters = append(l.letters, f)
 	return nil
 }
@@ -380,22 +384,4 @@ func TestAnOutcomeThatCannotBeReadIsAFailure(t *testing.T) {
 	if finished || l.calls != 0 || l.last.Verdict != function.Retry || !strings.Contains(l.last.Err.Error(), `event "a" of "/test" for ship`) {
 		t.Errorf("finished %t after %d calls: %v", finished, l.calls, l.last.Err)
 	}
-}
-
-func TestAMemoryForgetsWhatWasCompletedFirst(t *testing.T) {
-	t.Parallel()
-	store := idempotency.NewMemory(&idempotency.MemoryOptions{Entries: 2})
-	key := func(id string) idempotency.Key { return idempotency.Key{ID: id} }
-	held := claim(t, store, key("held"), lease)
-	for _, id := range []string{"a", "b", "c"} {
-		check(t, id, store.Complete(t.Context(), key(id), claim(t, store, key(id), lease), nil))
-	}
-	for _, id := range []string{"b", "c"} {
-		wantEntry(t, store, key(id), idempotency.Published, nil)
-	}
-	claim(t, store, key("a"), lease)
-	if _, err := store.Claim(t.Context(), key("held"), uuid.New(), lease); !isHeld(err) {
-		t.Errorf("a claim was forgotten: %v", err)
-	}
-	check(t, "held", store.Complete(t.Context(), key("held"), held, nil))
 }

@@ -73,30 +73,45 @@ func unverified(c *pgconn.Config) string {
 const advisory = `('x' || encode(substring($1::bytea FROM 1 FOR 8), 'hex'))::bit(64)::bigint`
 
 func postgresDialect() *dialect {
+	const (
+		now = "statement_timestamp()" // now() would be the beginning of the handler's transaction
+		ms  = "interval '1 millisecond'"
+	)
 	return &dialect{
 		goose:      goose.DialectPostgres,
 		migrations: folder("migrations/postgres"),
 		options:    lockedMigrations,
-		// statement_timestamp is the server's clock; now() would be the beginning of the handler's transaction.
 		statements: statements{
 			claim: `
-INSERT INTO millrace_idempotency AS entry (key, function, token, state, until)
-SELECT $1, $2::text, $3::uuid, 1, statement_timestamp() + $4::bigint * interval '1 millisecond'
+INSERT INTO millrace_idempotency AS entry (key, function, token, state, until, kept)
+SELECT $1, $2::text, $3::uuid, 1, ` + now + ` + $4::bigint * ` + ms + `, ` + now + ` + ($4::bigint + $5::bigint) * ` + ms + `
 WHERE pg_try_advisory_xact_lock_shared(` + advisory + `)
-ON CONFLICT (key) DO UPDATE SET token = excluded.token, state = 1, outcome = NULL, until = excluded.until
-WHERE entry.until <= statement_timestamp() OR (entry.token = excluded.token AND entry.state = 1)
-RETURNING state`,
+ON CONFLICT (key) DO UPDATE SET token = excluded.token, state = 1, outcome = NULL, until = excluded.until, kept = excluded.kept,
+	failed = CASE WHEN entry.kept > ` + now + ` THEN entry.failed ELSE 0 END,
+	first_failure = CASE WHEN entry.kept > ` + now + ` THEN entry.first_failure END,
+	crashed = CASE WHEN entry.kept > ` + now + `
+		THEN entry.crashed + (entry.token NOT IN (excluded.token, ` + nobody + `))::integer ELSE 0 END
+WHERE entry.until <= ` + now + ` OR (entry.token = excluded.token AND entry.state = 1)
+RETURNING failed, crashed, coalesce((extract(epoch FROM first_failure) * 1000)::bigint, 0)`,
 			look: `
-SELECT state, outcome, (extract(epoch FROM until - statement_timestamp()) * 1000)::bigint
-FROM millrace_idempotency WHERE key = $1 AND until > statement_timestamp()`,
+SELECT state, outcome, (extract(epoch FROM until - ` + now + `) * 1000)::bigint
+FROM millrace_idempotency WHERE key = $1 AND until > ` + now,
 			complete: `
-UPDATE millrace_idempotency SET state = $1, outcome = $2, until = statement_timestamp() + $3 * interval '1 millisecond'
+UPDATE millrace_idempotency SET state = $1, outcome = $2, until = ` + now + ` + $3 * ` + ms + `, kept = NULL
 WHERE key = $4 AND token = $5`,
 			published: `UPDATE millrace_idempotency SET state = 3, outcome = NULL WHERE key = $1 AND state = 2`,
-			release:   `DELETE FROM millrace_idempotency WHERE key = $1 AND token = $2 AND state = 1`,
+			release: `
+UPDATE millrace_idempotency SET token = ` + nobody + `, until = 'epoch', kept = ` + now + ` + $2 * ` + ms + `,
+	failed = failed + $1, first_failure = CASE WHEN failed + $1 > 0 THEN coalesce(first_failure, ` + now + `) END
+WHERE key = $3 AND token = $4 AND state = 1`,
+			dropped: `DELETE FROM millrace_idempotency WHERE key = $1 AND token = $2 AND state = 1`,
+			forget: `
+DELETE FROM millrace_idempotency
+WHERE key = $1 AND state = 1 AND until <= ` + now + ` AND pg_try_advisory_xact_lock_shared(` + advisory + `)`,
 			sweep: `
 DELETE FROM millrace_idempotency WHERE key IN (
-	SELECT key FROM millrace_idempotency WHERE until <= statement_timestamp() ORDER BY until LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+	SELECT key FROM millrace_idempotency WHERE coalesce(kept, until) <= ` + now + `
+	ORDER BY coalesce(kept, until) LIMIT $1 FOR UPDATE SKIP LOCKED)`,
 		},
 		lock:        lockPostgres,
 		explain:     explainPostgres,

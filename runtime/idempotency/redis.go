@@ -14,7 +14,9 @@ import (
 )
 
 // Each step is one script, which Redis runs without others in between. An entry is a hash with the fields state, token and
-// outcome; leases and retention are its time to live, by the server's clock.
+// outcome; leases and retention are its time to live, by the server's clock. The attempts at an event that is not completed
+// are a hash of their own, which outlives the lease: failed, crashed, first (the time of the first failure) and token, that
+// of the last claim until it is released.
 var (
 	//go:embed redis_claim.lua
 	claimSource string
@@ -24,14 +26,18 @@ var (
 	publishedSource string
 	//go:embed redis_release.lua
 	releaseSource string
+	//go:embed redis_forget.lua
+	forgetSource string
 
 	claimScript     = redis.NewScript(claimSource)
 	completeScript  = redis.NewScript(completeSource)
 	publishedScript = redis.NewScript(publishedSource)
 	releaseScript   = redis.NewScript(releaseSource)
+	forgetScript    = redis.NewScript(forgetSource)
 )
 
-// Redis is a Store in a Redis server, or one that speaks its protocol. Its keys begin with "millrace:idempotency:".
+// Redis is a Store in a Redis server, or one that speaks its protocol. Its keys begin with "millrace:idempotency:" and
+// "{millrace:idempotency:".
 type Redis struct {
 	client    *redis.Client
 	retention time.Duration
@@ -69,47 +75,48 @@ func parseRedis(url string) (*redis.Options, error) {
 	return o, nil
 }
 
-func redisKey(key Key) []string {
-	return []string{"millrace:idempotency:" + key.Function + ":" + hex.EncodeToString(key.sum())}
+// redisKeys are the entry and its attempts. The braces keep both on one node of a cluster.
+func redisKeys(key Key) []string {
+	entry := "millrace:idempotency:" + key.Function + ":" + hex.EncodeToString(key.sum())
+	return []string{entry, "{" + entry + "}:attempts"}
 }
 
 // Claim implements [Store].
 func (r *Redis) Claim(ctx context.Context, key Key, token Token, lease time.Duration) (Entry, error) {
-	answer, err := claimScript.Run(ctx, r.client, redisKey(key), token.String(), lease.Milliseconds()).Slice()
+	answer, err := claimScript.Run(ctx, r.client, redisKeys(key), token.String(), lease.Milliseconds(), r.retention.Milliseconds()).Slice()
 	if errors.Is(err, redis.ErrPoolTimeout) {
 		return Entry{}, ErrBusy
 	}
 	if err != nil {
 		return Entry{}, err
 	}
-	state, remaining, outcome, err := readAnswer(answer)
-	switch {
-	case err != nil:
-		return Entry{}, err
-	case state != Claimed:
-		return Entry{State: state, Outcome: outcome}, nil
-	case remaining > 0:
+	entry, remaining, err := readAnswer(answer)
+	if err == nil && remaining > 0 {
 		return Entry{}, &HeldError{Key: key, Remaining: remaining}
 	}
-	return Entry{State: Claimed}, nil
+	return entry, err
 }
 
-// readAnswer reads what the script of a claim returns: the state, how long another's claim still lasts (0 where it is
-// ours), and the outcome where there is one.
-func readAnswer(answer []any) (state State, remaining time.Duration, outcome []byte, err error) {
-	if len(answer) < 2 {
-		return 0, 0, nil, fmt.Errorf("the script of a claim answered with %d values", len(answer))
+// readAnswer reads what the script of a claim returns, and how long another's claim still lasts (0 where it is ours).
+func readAnswer(answer []any) (entry Entry, remaining time.Duration, err error) {
+	var numbers [6]int64
+	for i, value := range answer[:min(len(answer), len(numbers))] {
+		switch value := value.(type) {
+		case int64:
+			numbers[i] = value
+		case string:
+			entry.Outcome = []byte(value)
+		case nil: // no outcome
+		default:
+			return Entry{}, 0, fmt.Errorf("the script of a claim answered with a %T", value)
+		}
 	}
-	number, ok := answer[0].(int64)
-	milliseconds, also := answer[1].(int64)
-	if !ok || !also {
-		return 0, 0, nil, fmt.Errorf("the script of a claim answered with %T and %T", answer[0], answer[1])
+	entry.State = State(numbers[0])
+	if entry.State < Claimed || entry.State > Published {
+		return Entry{}, 0, fmt.Errorf("the script of a claim answered with state %d", entry.State)
 	}
-	if len(answer) > 2 {
-		text, _ := answer[2].(string)
-		outcome = []byte(text)
-	}
-	return State(number), time.Duration(milliseconds) * time.Millisecond, outcome, nil
+	entry.Past = past(numbers[3], numbers[4], numbers[5])
+	return entry, time.Duration(numbers[1]) * time.Millisecond, nil
 }
 
 // Complete implements [Store].
@@ -118,7 +125,7 @@ func (r *Redis) Complete(ctx context.Context, key Key, token Token, outcome []by
 	if outcome != nil {
 		args = append(args, outcome)
 	}
-	kept, err := completeScript.Run(ctx, r.client, redisKey(key), args...).Bool()
+	kept, err := completeScript.Run(ctx, r.client, redisKeys(key), args...).Bool()
 	if err == nil && !kept {
 		return ErrLost
 	}
@@ -127,12 +134,17 @@ func (r *Redis) Complete(ctx context.Context, key Key, token Token, outcome []by
 
 // Published implements [Store].
 func (r *Redis) Published(ctx context.Context, key Key) error {
-	return publishedScript.Run(ctx, r.client, redisKey(key)).Err()
+	return publishedScript.Run(ctx, r.client, redisKeys(key)[:1]).Err()
 }
 
 // Release implements [Store].
-func (r *Redis) Release(ctx context.Context, key Key, token Token) error {
-	return releaseScript.Run(ctx, r.client, redisKey(key), token.String()).Err()
+func (r *Redis) Release(ctx context.Context, key Key, token Token, end End) error {
+	return releaseScript.Run(ctx, r.client, redisKeys(key), token.String(), end.String(), r.retention.Milliseconds()).Err()
+}
+
+// Forget implements [Store].
+func (r *Redis) Forget(ctx context.Context, key Key) error {
+	return forgetScript.Run(ctx, r.client, redisKeys(key)).Err()
 }
 
 // Close implements [Store].

@@ -25,6 +25,8 @@ const (
 	// small transaction holds up nobody.
 	sweepEvery = time.Minute
 	sweepBatch = 1000
+	// nobody is the token of a claim that was released.
+	nobody = "'00000000-0000-0000-0000-000000000000'"
 	// claimTries is how often a claim looks again when the entry that stood in its way is gone.
 	claimTries = 3
 )
@@ -58,11 +60,13 @@ type dialect struct {
 
 // statements take their arguments in the order of their comments.
 type statements struct {
-	claim     string // key, function, token, lease in ms
+	claim     string // key, function, token, lease in ms, retention in ms; returns failed, crashed, first failure in ms since 1970
 	look      string // key; returns state, outcome, remaining ms
 	complete  string // state, outcome, retention in ms, key, token
 	published string // key
-	release   string // key, token
+	release   string // 1 where the attempt failed or 0, retention in ms, key, token
+	dropped   string // key, token
+	forget    string // key
 	sweep     string // most rows
 }
 
@@ -162,10 +166,11 @@ type querier interface {
 func (s *SQL) claim(ctx context.Context, q querier, key Key, token Token, lease time.Duration) (Entry, error) {
 	sum := key.sum()
 	for range claimTries {
-		var state State
-		err := q.QueryRowContext(ctx, s.dialect.claim, sum, key.Function, token.String(), lease.Milliseconds()).Scan(&state)
+		var failed, crashed, first int64
+		err := q.QueryRowContext(ctx, s.dialect.claim, sum, key.Function, token.String(), lease.Milliseconds(), s.retention.Milliseconds()).
+			Scan(&failed, &crashed, &first)
 		if err == nil {
-			return Entry{State: Claimed}, nil
+			return Entry{State: Claimed, Past: past(failed, crashed, first)}, nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return Entry{}, s.dialect.explain(err)
@@ -226,8 +231,22 @@ func (s *SQL) Published(ctx context.Context, key Key) error {
 }
 
 // Release implements [Store].
-func (s *SQL) Release(ctx context.Context, key Key, token Token) error {
-	_, err := s.db.ExecContext(ctx, s.dialect.release, key.sum(), token.String())
+func (s *SQL) Release(ctx context.Context, key Key, token Token, end End) error {
+	if end == Dropped {
+		_, err := s.db.ExecContext(ctx, s.dialect.dropped, key.sum(), token.String())
+		return err
+	}
+	failed := 0
+	if end == Failed {
+		failed = 1
+	}
+	_, err := s.db.ExecContext(ctx, s.dialect.release, failed, s.retention.Milliseconds(), key.sum(), token.String())
+	return err
+}
+
+// Forget implements [Store].
+func (s *SQL) Forget(ctx context.Context, key Key) error {
+	_, err := s.db.ExecContext(ctx, s.dialect.forget, key.sum())
 	return err
 }
 

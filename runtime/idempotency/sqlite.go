@@ -47,17 +47,26 @@ func sqliteDialect() *dialect {
 		options:    func() ([]goose.ProviderOption, error) { return nil, nil },
 		statements: statements{
 			claim: `
-INSERT INTO millrace_idempotency AS entry (key, function, token, state, until)
-VALUES (?1, ?2, ?3, 1, ` + now + ` + ?4)
-ON CONFLICT (key) DO UPDATE SET token = excluded.token, state = 1, outcome = NULL, until = excluded.until
+INSERT INTO millrace_idempotency AS entry (key, function, token, state, until, kept)
+VALUES (?1, ?2, ?3, 1, ` + now + ` + ?4, ` + now + ` + ?4 + ?5)
+ON CONFLICT (key) DO UPDATE SET token = excluded.token, state = 1, outcome = NULL, until = excluded.until, kept = excluded.kept,
+	failed = CASE WHEN entry.kept > ` + now + ` THEN entry.failed ELSE 0 END,
+	first_failure = CASE WHEN entry.kept > ` + now + ` THEN entry.first_failure END,
+	crashed = CASE WHEN entry.kept > ` + now + ` THEN entry.crashed + (entry.token NOT IN (excluded.token, ` + nobody + `)) ELSE 0 END
 WHERE entry.until <= ` + now + ` OR (entry.token = excluded.token AND entry.state = 1)
-RETURNING state`,
-			look:      `SELECT state, outcome, until - ` + now + ` FROM millrace_idempotency WHERE key = ?1 AND until > ` + now,
-			complete:  `UPDATE millrace_idempotency SET state = ?1, outcome = ?2, until = ` + now + ` + ?3 WHERE key = ?4 AND token = ?5`,
+RETURNING failed, crashed, coalesce(first_failure, 0)`,
+			look: `SELECT state, outcome, until - ` + now + ` FROM millrace_idempotency WHERE key = ?1 AND until > ` + now,
+			complete: `
+UPDATE millrace_idempotency SET state = ?1, outcome = ?2, until = ` + now + ` + ?3, kept = NULL WHERE key = ?4 AND token = ?5`,
 			published: `UPDATE millrace_idempotency SET state = 3, outcome = NULL WHERE key = ?1 AND state = 2`,
-			release:   `DELETE FROM millrace_idempotency WHERE key = ?1 AND token = ?2 AND state = 1`,
+			release: `
+UPDATE millrace_idempotency SET token = ` + nobody + `, until = 0, kept = ` + now + ` + ?2,
+	failed = failed + ?1, first_failure = CASE WHEN failed + ?1 > 0 THEN coalesce(first_failure, ` + now + `) END
+WHERE key = ?3 AND token = ?4 AND state = 1`,
+			dropped: `DELETE FROM millrace_idempotency WHERE key = ?1 AND token = ?2 AND state = 1`,
+			forget:  `DELETE FROM millrace_idempotency WHERE key = ?1 AND state = 1 AND until <= ` + now,
 			sweep: `DELETE FROM millrace_idempotency WHERE key IN
-(SELECT key FROM millrace_idempotency WHERE until <= ` + now + ` ORDER BY until LIMIT ?1)`,
+(SELECT key FROM millrace_idempotency WHERE coalesce(kept, until) <= ` + now + ` ORDER BY coalesce(kept, until) LIMIT ?1)`,
 		},
 		explain: explainSQLite,
 		unreachable: func(_ *sql.Conn, err error) bool {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/runtime/pipeline"
 )
 
 // Key names an event of a function. CloudEvents makes source and id unique together (CloudEvents 1.0, "id").
@@ -60,6 +62,44 @@ type Entry struct {
 	State State
 	// Outcome is what Complete was given, byte for byte, where State is Completed; nil otherwise.
 	Outcome []byte
+	// Past is what became of the claims before, where State is Claimed: those since the event was last completed, dropped or
+	// forgotten. A claim is an attempt; one whose lease ended counts as crashed.
+	Past pipeline.Past
+}
+
+// End says what an attempt counts as that gives its claim up.
+type End int
+
+// The ends.
+const (
+	// Uncounted: it was none, for what it needed was unavailable, or it was given up.
+	Uncounted End = iota
+	// Failed: it failed.
+	Failed
+	// Dropped: the event is finished without an outcome. Its attempts are forgotten.
+	Dropped
+)
+
+// String returns the end as it is told to Redis.
+func (e End) String() string {
+	switch e {
+	case Uncounted:
+		return "uncounted"
+	case Failed:
+		return "failed"
+	case Dropped:
+		return "dropped"
+	}
+	return fmt.Sprintf("end %d", int(e))
+}
+
+// past is a Past as stores keep it, its time in milliseconds since 1970, 0 for none.
+func past(failed, crashed, first int64) pipeline.Past {
+	p := pipeline.Past{Failed: int(failed), Crashed: int(crashed)}
+	if first > 0 {
+		p.FirstFailure = time.UnixMilli(first).UTC()
+	}
+	return p
 }
 
 // Store keeps entries. Its methods may be called from many goroutines and processes at once; each is atomic. An error that
@@ -68,8 +108,9 @@ type Entry struct {
 type Store interface {
 	// Claim takes the event of key for lease, which is rounded to milliseconds. The answer's State is Claimed where the
 	// caller owns it now, with token as its proof: nobody had it, or its last claim or entry has expired. A claim that is
-	// repeated with the same token is Claimed again. Completed and Published mean that there is nothing to handle. Where
-	// another token holds the claim, the error is a [*HeldError].
+	// repeated with the same token is Claimed again, and counts once. Completed and Published mean that there is nothing to
+	// handle. Where another token holds the claim, the error is a [*HeldError]. A claim is counted for as long as the store's
+	// retention, and lease, last.
 	Claim(ctx context.Context, key Key, token Token, lease time.Duration) (Entry, error)
 	// Complete stores the outcome of a claim, for as long as the store's retention. nil stands for nothing to publish: the
 	// entry is Published at once. The error is [ErrLost] where token is not the proof of the last claim. Complete may be
@@ -78,8 +119,11 @@ type Store interface {
 	// Published notes that the outcome of a completed entry is published, and forgets the outcome. It changes no entry in
 	// another state and may be repeated.
 	Published(ctx context.Context, key Key) error
-	// Release gives up the claim that token proves. It changes nothing where the claim is another's, or completed.
-	Release(ctx context.Context, key Key, token Token) error
+	// Release gives up the claim that token proves; end says what it counts as. It changes nothing where the claim is
+	// another's, or completed. It may be repeated.
+	Release(ctx context.Context, key Key, token Token, end End) error
+	// Forget forgets the attempts at an event that nobody has claimed. It changes no entry that is claimed or completed.
+	Forget(ctx context.Context, key Key) error
 	// Close ends the store's goroutines and connections. What is kept stays.
 	Close() error
 }

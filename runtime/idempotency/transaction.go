@@ -31,8 +31,8 @@ func NewInTransaction(store *SQL, spec function.Spec) *OnceInTransaction {
 // Do is [Once.Do] in a transaction: when produce has succeeded, the claim, what produce did in the transaction and the
 // outcome are committed, before anything is published. When produce fails, all of it is rolled back. A transaction that
 // PostgreSQL ended because it was idle for longer than the lease is [ErrLost].
-func (o *OnceInTransaction) Do(ctx context.Context, e event.Event, produce pipeline.Produce) ([]event.Event, func(context.Context) error, error) {
-	key := keyOf(o.function, e)
+func (o *OnceInTransaction) Do(ctx context.Context, d *pipeline.Delivery, produce pipeline.Produce) ([]event.Event, func(context.Context) error, error) {
+	key := keyOf(o.function, d.Event)
 	tx, entry, err := o.begin(ctx, key)
 	if err != nil {
 		return nil, nil, explain(err)
@@ -40,19 +40,40 @@ func (o *OnceInTransaction) Do(ctx context.Context, e event.Event, produce pipel
 	if entry.State != Claimed {
 		return remembered(o.store, key, entry)
 	}
-	defer tx.Rollback() // without effect once it is committed
-	events, err := produce(function.WithTransaction(ctx, tx.SQL()), e)
+	d.Recall(entry.Past)
+	events, err := o.work(ctx, d, tx, produce)
 	if err != nil {
 		return nil, nil, err
+	}
+	return events, notePublished(o.store, key, events), nil
+}
+
+// Buried implements [pipeline.Once].
+func (o *OnceInTransaction) Buried(ctx context.Context, e event.Event) error {
+	return forget(ctx, o.store, keyOf(o.function, e))
+}
+
+// work calls produce and commits. When it cannot, also because produce panics, it rolls back.
+func (o *OnceInTransaction) work(ctx context.Context, d *pipeline.Delivery, tx *Transaction, produce pipeline.Produce) (events []event.Event, err error) {
+	completed := false
+	defer func() {
+		if !completed {
+			err = released(err, o.lease, tx.Rollback(endOf(d, err)))
+		}
+	}()
+	events, err = produce(function.WithTransaction(ctx, tx.SQL()), d)
+	if err != nil {
+		return nil, err
 	}
 	text, err := encode(events)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := o.commit(ctx, tx, text); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", key, err)
+		return nil, fmt.Errorf("%s: %w", tx.key, err)
 	}
-	return events, notePublished(o.store, key, events), nil
+	completed = true
+	return events, nil
 }
 
 func (o *OnceInTransaction) begin(ctx context.Context, key Key) (*Transaction, Entry, error) {

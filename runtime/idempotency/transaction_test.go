@@ -74,7 +74,7 @@ func (l *ledger) wantEffects(t *testing.T, want int) {
 	var got int
 	tx, _, err := l.store.(*idempotency.SQL).Begin(t.Context(), idempotency.Key{Function: "count"}, lease)
 	check(t, "Begin", err)
-	defer tx.Rollback()
+	defer func() { check(t, "Rollback", tx.Rollback(idempotency.Uncounted)) }()
 	check(t, "count", tx.SQL().QueryRowContext(t.Context(), "SELECT count(*) FROM effects").Scan(&got))
 	if got != want {
 		t.Errorf("%d effects, want %d", got, want)
@@ -186,7 +186,9 @@ func (d deaf) Claim(ctx context.Context, key idempotency.Key, token idempotency.
 	return d.Store.Claim(ctx, key, token, 100*time.Millisecond)
 }
 
-func (deaf) Release(context.Context, idempotency.Key, idempotency.Token) error { return errCrash }
+func (deaf) Release(context.Context, idempotency.Key, idempotency.Token, idempotency.End) error {
+	return errCrash
+}
 
 // While one handler runs in its transaction, another delivery of its event waits, and no attempt is spent. In SQLite all
 // others wait.
@@ -262,7 +264,7 @@ func TestAHandlerThatHidesItsTimeoutFails(t *testing.T) {
 	check(t, "Spec", err)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	_, _, err = inTransaction(store)(spec).Do(ctx, event.New(), func(ctx context.Context, _ event.Event) ([]event.Event, error) {
+	_, _, err = inTransaction(store)(spec).Do(ctx, &pipeline.Delivery{Event: event.New()}, func(ctx context.Context, _ *pipeline.Delivery) ([]event.Event, error) {
 		tx, _ := function.Transaction(ctx)
 		_, _ = tx.ExecContext(ctx, "SELECT pg_sleep(60)")
 		return nil, nil
@@ -280,7 +282,7 @@ func TestBeginEndsWithItsContext(t *testing.T) {
 	waiter := shared[0].opened(t, place, retention).(*idempotency.SQL)
 	held, _, err := holder.Begin(t.Context(), order, lease)
 	check(t, "Begin", err)
-	defer held.Rollback()
+	defer func() { check(t, "Rollback", held.Rollback(idempotency.Uncounted)) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	began := time.Now()
@@ -301,8 +303,7 @@ func TestAnIdleTransactionIsLost(t *testing.T) {
 		if err != nil {
 			return false
 		}
-		other.Rollback()
-		return true
+		return other.Rollback(idempotency.Uncounted) == nil
 	})
 	if err := paused.Complete(t.Context(), nil); err == nil {
 		t.Error("a transaction that the server ended was completed")

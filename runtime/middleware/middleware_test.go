@@ -28,25 +28,30 @@ func TestACallThatNobodyCouldTellOfCountsAsAnAttempt(t *testing.T) {
 	for _, tc := range []struct {
 		name               string
 		attempt, suspected int
-		called             bool
 		verdict            function.Verdict
 	}{
-		{"nothing is known to have failed", 1, 9, true, function.DeadLetter},
-		{"some are left", 2, 2, true, function.Retry},
-		{"this is the last", 2, 3, true, function.DeadLetter},
-		{"the last was interrupted", 2, 4, false, function.DeadLetter},
-		{"the last failed, and its dead letter was not written", 6, 0, false, function.DeadLetter},
+		{"nothing is known to have failed", 1, 9, function.DeadLetter},
+		{"some are left", 2, 2, function.Retry},
+		{"this is the last", 2, 3, function.DeadLetter},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			called := false
-			handler := func(context.Context, *pipeline.Delivery) error { called = true; return errBoom }
-			err := middleware.Retry(5, pipeline.Backoff{First: time.Second, Max: time.Second})(handler)(
-				t.Context(), &pipeline.Delivery{Attempts: tc.attempt, Suspected: tc.suspected})
-			if called != tc.called || function.VerdictOf(err) != tc.verdict {
-				t.Errorf("called %t with verdict %s (%v), want %t and %s", called, function.VerdictOf(err), err, tc.called, tc.verdict)
+			d := &pipeline.Delivery{Attempts: tc.attempt, Suspected: tc.suspected}
+			err := middleware.Retry(5, pipeline.Backoff{First: time.Second, Max: time.Second})(returning(errBoom))(t.Context(), d)
+			if function.VerdictOf(err) != tc.verdict || d.Limit != 5 {
+				t.Errorf("verdict %s (%v) with a limit of %d, want %s and 5", function.VerdictOf(err), err, d.Limit, tc.verdict)
 			}
 		})
+	}
+}
+
+func TestWhatHasHadAllOfItsCallsIsExhausted(t *testing.T) {
+	t.Parallel()
+	d := &pipeline.Delivery{Attempts: 6}
+	err := middleware.Retry(5, pipeline.Backoff{First: time.Second, Max: time.Second})(returning(pipeline.ErrSpent))(t.Context(), d)
+	permanent, ok := errors.AsType[*function.PermanentError](err)
+	if !ok || permanent.Class != function.ClassExhausted || d.Attempts != 5 {
+		t.Errorf("%v after %d attempts, want one that is exhausted after 5", err, d.Attempts)
 	}
 }
 

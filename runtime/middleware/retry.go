@@ -14,15 +14,18 @@ import (
 // function.ClassExhausted. The waiting is done by the lane, which parks the key and holds no worker.
 //
 // Calls that nobody could tell of, Delivery.Suspected, count as attempts. A record is called once nevertheless, unless an
-// attempt is known to have failed: where processes crash, records that had no part in it do not end as dead letters.
+// attempt is known to have failed: where processes crash, records that had no part in it do not end as dead letters. Retry
+// sets the limit; the pipeline looks at it right before it calls the handler, when it has asked what is remembered of the
+// event.
 func Retry(attempts int, backoff pipeline.Backoff) pipeline.Middleware {
 	return func(next pipeline.Handler) pipeline.Handler {
 		return func(ctx context.Context, d *pipeline.Delivery) error {
-			if d.Attempts > 1 && d.Attempts+d.Suspected > attempts {
+			d.Limit = attempts
+			err := next(ctx, d)
+			if errors.Is(err, pipeline.ErrSpent) {
 				d.Attempts--
 				return exhausted(d, attempts, errInterrupted)
 			}
-			err := next(ctx, d)
 			if function.VerdictOf(err) != function.Retry {
 				return err
 			}
@@ -37,7 +40,7 @@ func Retry(attempts int, backoff pipeline.Backoff) pipeline.Middleware {
 	}
 }
 
-var errInterrupted = errors.New("the process ended during or after the last attempt")
+var errInterrupted = errors.New("no call is left: the last attempt ended with its process, or its dead letter could not be written")
 
 func exhausted(d *pipeline.Delivery, attempts int, err error) error {
 	return &function.PermanentError{

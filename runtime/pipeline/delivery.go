@@ -27,6 +27,11 @@ type Delivery struct {
 	// Suspected is how many calls more there may have been: each is one that an owner of the partition could not tell of,
 	// because it ended without a goodbye.
 	Suspected int
+	// Crashed is how many of the calls before began and never came to an end, because their processes did. Who remembers
+	// events knows (Recall).
+	Crashed int
+	// Limit is how many calls of the handler the record may have, 0 for as many as it takes. middleware.Retry sets it.
+	Limit int
 	// FirstFailure and LastFailure are the times of failed attempts, zero before the first.
 	FirstFailure, LastFailure time.Time
 
@@ -34,6 +39,8 @@ type Delivery struct {
 	// it returns when it has waited: a worker that waits so can do without its place.
 	Publishing func() (done func())
 
+	// ctx is that of Handle: an attempt that runs when it ends is given up.
+	ctx context.Context
 	// waits counts how often in a row the record had to wait for a dependency.
 	waits int
 	// letter is the failure whose dead letter could not be written yet.

@@ -11,17 +11,6 @@ import (
 	"github.com/millrace/millrace/runtime/function"
 )
 
-// Produce calls a function's handler for an event. What it returns is complete: it has its ids and may be published.
-type Produce func(ctx context.Context, e event.Event) ([]event.Event, error)
-
-// Once remembers which events a function has handled, so that one that is delivered again is not handled again. Its
-// methods are called from many goroutines.
-type Once interface {
-	// Do returns what produce returns for e, or what it returned when e was handled before. published, which may be nil,
-	// is called when all of it is acknowledged; its error makes the attempt fail.
-	Do(ctx context.Context, e event.Event, produce Produce) (events []event.Event, published func(context.Context) error, err error)
-}
-
 // emitter publishes what a function returned. It is the inner end of the middleware, so that no middleware sees success
 // before the events are acknowledged.
 type emitter struct {
@@ -38,17 +27,13 @@ type emitter struct {
 // handle calls the handler and publishes its events.
 func (m *emitter) handle(ctx context.Context, d *Delivery) error {
 	if m.once == nil {
-		events, err := m.handler.Handle(ctx, d.Event)
-		if err != nil || len(events) == 0 {
+		events, err := m.call(ctx, d)
+		if err != nil {
 			return err
 		}
-		function.Stamp(&m.spec, d.Event, events, m.now())
-		d.Trace().Stamp(events)
 		return m.publish(ctx, d, events)
 	}
-	events, published, err := m.once.Do(ctx, d.Event, func(ctx context.Context, e event.Event) ([]event.Event, error) {
-		return m.produce(ctx, d, e)
-	})
+	events, published, err := m.once.Do(ctx, d, m.produce)
 	if err != nil {
 		return err
 	}
@@ -59,15 +44,27 @@ func (m *emitter) handle(ctx context.Context, d *Delivery) error {
 }
 
 // produce is [Produce] for what is remembered: only events that can be published are.
-func (m *emitter) produce(ctx context.Context, d *Delivery, e event.Event) ([]event.Event, error) {
-	events, err := m.handler.Handle(ctx, e)
+func (m *emitter) produce(ctx context.Context, d *Delivery) ([]event.Event, error) {
+	events, err := m.call(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	function.Stamp(&m.spec, e, events, m.now())
-	d.Trace().Stamp(events)
 	_, err = m.outputs(events)
 	return events, err
+}
+
+// call calls the handler, unless the record has had all of its calls.
+func (m *emitter) call(ctx context.Context, d *Delivery) ([]event.Event, error) {
+	if d.spent() {
+		return nil, ErrSpent
+	}
+	events, err := m.handler.Handle(ctx, d.Event)
+	if err != nil || len(events) == 0 {
+		return nil, err
+	}
+	function.Stamp(&m.spec, d.Event, events, m.now())
+	d.Trace().Stamp(events)
+	return events, nil
 }
 
 func (m *emitter) publish(ctx context.Context, d *Delivery, events []event.Event) error {

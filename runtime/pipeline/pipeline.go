@@ -36,6 +36,8 @@ type route struct{ topic, eventType string }
 type step struct {
 	spec   function.Spec
 	handle Handler
+	// once is nil where nothing is remembered.
+	once Once
 }
 
 // Options of a Pipeline. The zero value is the default.
@@ -99,7 +101,7 @@ func (p *Pipeline) add(f Function, sink Sink, o *Options) error {
 	if o.Once != nil {
 		emit.once, emit.transactional = o.Once(spec), o.Transactional
 	}
-	s := &step{spec: spec, handle: emit.handle}
+	s := &step{spec: spec, handle: emit.handle, once: emit.once}
 	if o.Middleware != nil {
 		for _, m := range slices.Backward(o.Middleware(spec)) {
 			s.handle = m(s.handle)
@@ -193,10 +195,10 @@ func (p *Pipeline) attempt(ctx context.Context, d *Delivery, o *Outcome) error {
 	o.Function = s.spec.Name
 	d.Event, d.Emitted = e, nil
 	d.Attempts++
-	o.Attempt = d.Attempts
+	d.ctx = ctx
 	err = s.handle(ctx, d)
-	o.Emitted = d.Emitted
-	d.Event, d.Emitted = event.Event{}, nil
+	o.Attempt, o.Emitted = d.Attempts, d.Emitted
+	d.Event, d.Emitted, d.ctx = event.Event{}, nil, nil
 	return err
 }
 
@@ -266,7 +268,7 @@ func (p *Pipeline) failure(d *Delivery, o *Outcome) *Failure {
 		Group:    p.group,
 		Err:      o.Err,
 		Class:    "permanent",
-		Attempts: d.Attempts,
+		Attempts: d.Attempts + d.Crashed,
 		First:    d.FirstFailure,
 		Last:     d.LastFailure,
 	}
@@ -321,8 +323,20 @@ func (p *Pipeline) bury(ctx context.Context, d *Delivery, o *Outcome) (time.Dura
 	}
 	o.Verdict, o.Err = function.DeadLetter, d.letter.Err
 	d.letter = nil
+	if err := p.forget(ctx, d, o); err != nil {
+		o.Err = fmt.Errorf("%w; its attempts could not be forgotten, a replay may become a dead letter without a call: %w", o.Err, err)
+	}
 	p.finish(o)
 	return 0, true
+}
+
+// forget has what is remembered of the attempts at a dead letter forgotten, so that a replay is tried anew.
+func (p *Pipeline) forget(ctx context.Context, d *Delivery, o *Outcome) error {
+	s, ok := p.routes[route{d.Topic, o.Event.Type()}]
+	if !ok || s.once == nil {
+		return nil
+	}
+	return s.once.Buried(ctx, o.Event)
 }
 
 // finish tells of the outcome of a finished record, unless its door does so when it has committed it.
