@@ -29,6 +29,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	child()
 	// sarama's metrics keep one goroutine for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
@@ -399,6 +400,7 @@ func TestCommandLine(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"help", []string{"--help"}, 0, "KAFKA_BROKERS", ""},
+		{"help lists what Lambda sets", []string{"-h"}, 0, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", ""},
 		{"help names the functions", []string{"-h"}, 0, "answer", ""},
 		{"help lists what functions read themselves", []string{"-h"}, 0, "ANSWER_SHADE", ""},
 		{"unknown argument", []string{"--fast"}, 2, "", "--help lists the variables"},

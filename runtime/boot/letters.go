@@ -7,24 +7,29 @@ import (
 	"github.com/millrace/millrace/runtime/deadletter"
 	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/pipeline"
-	"github.com/millrace/millrace/runtime/telemetry"
 )
 
-// letters writes dead letters, and turns readiness red while that fails.
+// letters writes dead letters, and reports whether that works.
 type letters struct {
 	writer  *deadletter.Writer
 	service deadletter.Service
 	options deadletter.Options
-	health  *telemetry.Health
+	report  func(error)
 }
 
-func newLetters(s *settings, sink *kafkasink.Sink, health *telemetry.Health) (*letters, error) {
-	if err := sink.RequireTopics(s.Publish.DeadLetters); err != nil {
-		return nil, fmt.Errorf("DEAD_LETTER_TOPIC: %w", err)
-	}
+// newLetters returns letters that p writes. report is told the outcome of each.
+func newLetters(s *settings, p deadletter.Producer, report func(error)) *letters {
 	service := deadletter.Service{Name: s.Telemetry.ServiceName, Version: s.Telemetry.ServiceVersion}
-	l := &letters{service: service, options: deadletter.Options{Topic: s.Publish.DeadLetters}, health: health}
-	return l.through(sink), nil
+	l := &letters{service: service, options: deadletter.Options{Topic: s.Publish.DeadLetters}, report: report}
+	return l.through(p)
+}
+
+// requireLetters returns nil when the cluster has the topic of dead letters.
+func requireLetters(s *settings, sink *kafkasink.Sink) error {
+	if err := sink.RequireTopics(s.Publish.DeadLetters); err != nil {
+		return fmt.Errorf("DEAD_LETTER_TOPIC: %w", err)
+	}
+	return nil
 }
 
 // through returns letters that are written by another producer.
@@ -37,7 +42,7 @@ func (l *letters) through(p deadletter.Producer) *letters {
 func (l *letters) Write(ctx context.Context, f pipeline.Failure) error {
 	err := l.writer.Write(ctx, f)
 	if ctx.Err() == nil {
-		l.health.Set("dead letters", err)
+		l.report(err)
 	}
 	return err
 }

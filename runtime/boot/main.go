@@ -34,11 +34,13 @@ func Command(ctx context.Context, args []string, lookup function.Lookup, stdout,
 		fmt.Fprintf(stderr, "unknown arguments %q: everything is set by the environment, --help lists the variables\n", args)
 		return 2
 	}
-	var collecting sync.WaitGroup
-	defer collecting.Wait()
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	collecting.Go(func() { collectGarbage(running, lookup) })
+	if _, frozen := runtimeAPI(lookup); !frozen {
+		var collecting sync.WaitGroup
+		defer collecting.Wait()
+		running, stop := context.WithCancel(ctx)
+		defer stop()
+		collecting.Go(func() { collectGarbage(running, lookup) })
+	}
 	if err := Run(ctx, lookup, specs, nil); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
@@ -48,7 +50,7 @@ func Command(ctx context.Context, args []string, lookup function.Lookup, stdout,
 
 // help describes the program: what it runs, and what it reads from the environment.
 func help(w io.Writer, specs []function.Spec) {
-	fmt.Fprintln(w, "Runs on Kafka until it is told to stop:")
+	fmt.Fprintln(w, "Runs on Kafka until it is told to stop, or on AWS Lambda behind an MSK trigger:")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range specs {
 		if s, err := s.Complete(); err == nil {
@@ -56,10 +58,18 @@ func help(w io.Writer, specs []function.Spec) {
 		}
 	}
 	fmt.Fprintln(table, "\nEnvironment:")
-	for _, v := range config.Describe(variables(specs)...) {
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", v.Name, v.Default, v.Bounds, v.Doc)
-	}
+	list(table, variables(specs)...)
+	fmt.Fprintln(table, "\nEnvironment on Lambda, where KAFKA_BROKERS has no default, HTTP_ADDR and what is about consumer groups has no "+
+		"meaning,\nand the functions must be of one consumer group:")
+	list(table, &lambdaSettings{})
 	_ = table.Flush()
+}
+
+// list writes a line for each variable that fills targets.
+func list(w io.Writer, targets ...any) {
+	for _, v := range config.Describe(targets...) {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", v.Name, v.Default, v.Bounds, v.Doc)
+	}
 }
 
 // variables are the structs that the program fills from the environment.

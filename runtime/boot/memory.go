@@ -44,6 +44,18 @@ func collectGarbage(ctx context.Context, lookup function.Lookup) {
 	}
 }
 
+// collectWithin sets the collector for a process that may have so many bytes and is frozen at times, but leaves alone what
+// the environment sets. 0 bytes are no limit.
+func collectWithin(lookup function.Lookup, bytes int64) {
+	if _, set := lookup("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+	if _, set := lookup("GOMEMLIMIT"); !set && bytes > 0 {
+		// The rest is for what the collector does not see: the program itself, stacks of threads, buffers of the system.
+		debug.SetMemoryLimit(bytes - bytes/8)
+	}
+}
+
 // memoryLimit is the size of the process that the collector keeps to, where it can, when so many bytes are alive.
 func memoryLimit(live uint64) int64 {
 	return max(roomyMemory, 2*int64(min(live, 1<<60)))

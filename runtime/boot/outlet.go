@@ -20,18 +20,18 @@ type outlet struct {
 }
 
 // outlet returns the sink that all groups share, or transactions of the group's own.
-func (p *process) outlet(group string) (*outlet, error) {
-	if !p.settings.Group.ExactlyOnce {
-		return &outlet{sink: p.sink, letters: p.letters, close: func() error { return nil }}, nil
+func (d *groupDoor) outlet(group string) (*outlet, error) {
+	if !d.settings.Group.ExactlyOnce {
+		return &outlet{sink: d.sink, letters: d.letters, close: func() error { return nil }}, nil
 	}
-	options := p.settings.sinkOptions()
-	options.TransactionTimeout = p.settings.Group.TransactionTimeout
-	transactor, err := kafkasink.OpenTransactor(p.settings.Kafka, p.settings.Telemetry.ServiceName, p.settings.transactionalID(group), options)
+	options := d.settings.sinkOptions()
+	options.TransactionTimeout = d.settings.Group.TransactionTimeout
+	transactor, err := kafkasink.OpenTransactor(d.settings.Kafka, d.settings.Telemetry.ServiceName, d.settings.transactionalID(group), options)
 	if err != nil {
 		return nil, err
 	}
 	stage := consumergroup.NewStage(transactor)
-	letters := p.letters.through(stage)
+	letters := d.letters.through(stage)
 	return &outlet{sink: stage, letters: letters, stage: stage, close: transactor.Close}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace/millrace/runtime/idempotency"
 	"github.com/millrace/millrace/runtime/kafkaclient"
 	"github.com/millrace/millrace/runtime/kafkasink"
+	"github.com/millrace/millrace/runtime/pipeline"
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
@@ -37,6 +38,21 @@ type retrying struct {
 	Max   time.Duration `env:"RETRY_MAX_DELAY, default=30s" min:"1ms" max:"24h" doc:"The longest pause between attempts."`
 }
 
+func (r *retrying) backoff() pipeline.Backoff { return pipeline.Backoff{First: r.First, Max: r.Max} }
+
+// longest returns how long the waits between so many attempts may take together.
+func (r *retrying) longest(attempts int) time.Duration {
+	var sum time.Duration
+	for wait := r.First; attempts > 1 && sum < maxRetryTime; attempts-- {
+		sum += min(wait, r.Max)
+		wait = min(2*wait, r.Max)
+	}
+	return sum
+}
+
+// maxRetryTime is where the sum of waits stops to matter, far from where it would overflow.
+const maxRetryTime = 1000 * 24 * time.Hour
+
 func (s *settings) sinkOptions() *kafkasink.Options {
 	return &kafkasink.Options{Format: kafkasink.Format(s.Publish.Format), Compression: s.Publish.Compression}
 }
@@ -48,14 +64,14 @@ type breaking struct {
 	SuccessThreshold int           `env:"BREAKER_SUCCESS_THRESHOLD, default=3" min:"1" max:"1000" doc:"Records in a row that must succeed, one at a time, before a circuit closes."`
 }
 
-func (b *breaking) options(log *slog.Logger, metrics *telemetry.Metrics) *breaker.Options {
+func (b *breaking) options(log *slog.Logger, changed func(breaker.Change)) *breaker.Options {
 	return &breaker.Options{
 		FailureThreshold: b.FailureThreshold,
 		RecoveryTimeout:  b.RecoveryTimeout,
 		MonitoringPeriod: b.MonitoringPeriod,
 		SuccessThreshold: b.SuccessThreshold,
 		Log:              log,
-		OnChange:         metrics.CircuitChanged,
+		OnChange:         changed,
 	}
 }
 

@@ -34,6 +34,9 @@ type Config struct {
 
 	// Dial opens connections in place of net.Dialer, for networks in memory and for faults. Default: nil.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Connections take note of the connections of every client that is made of this Config, so that they can be cut.
+	// Default: nil.
+	Connections *Connections
 }
 
 // defaultMaxBatchBytes is the default of KAFKA_MAX_BATCH_BYTES, for programs that do not read the environment.

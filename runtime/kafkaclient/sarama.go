@@ -45,6 +45,9 @@ func (c Config) Sarama(clientID string) (*sarama.Config, error) {
 	if c.Dial != nil {
 		conf.Net.Proxy.Enable, conf.Net.Proxy.Dialer = true, dialer(c.Dial)
 	}
+	if c.Connections != nil {
+		c.Connections.Observe(conf)
+	}
 	return conf, nil
 }
 

@@ -1,0 +1,214 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"github.com/millrace/millrace/runtime/breaker"
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/kafkaclient"
+	"github.com/millrace/millrace/runtime/kafkasink"
+	"github.com/millrace/millrace/runtime/msktrigger"
+	"github.com/millrace/millrace/runtime/pipeline"
+	"github.com/millrace/millrace/runtime/telemetry"
+)
+
+// lambdaDoor is the door of a process that Lambda freezes between invocations. It implements lambda.Handler.
+//
+// What it needs is connected before the first invocation is asked for, and kept. Everything that a function returned, and
+// every dead letter, is acknowledged before the answer of its invocation: nothing is pending while the process is frozen.
+type lambdaDoor struct {
+	*process
+
+	trigger *msktrigger.Trigger
+	// sink is nil where what would be published is printed.
+	sink *kafkasink.Sink
+	// connections are those of the sink.
+	connections *kafkaclient.Connections
+	requests    *requests
+	// fits warns once, at the first invocation, where attempts cannot fit.
+	fits sync.Once
+
+	// running is held by invocations for reading, and by who ends the process.
+	running sync.RWMutex
+	// awake is when the last invocation ended.
+	awake moment
+}
+
+// runOnLambda is [Run] for Lambda, whose interface is at api.
+func runOnLambda(ctx context.Context, api string, lookup function.Lookup, specs []function.Spec, o *Options) error {
+	d, err := newLambdaDoor(ctx, lookup, specs, o)
+	if err != nil {
+		return errors.Join(err, reportStart(ctx, api, err))
+	}
+	d.serve(ctx, o.Started)
+	return d.close()
+}
+
+func newLambdaDoor(ctx context.Context, lookup function.Lookup, specs []function.Spec, o *Options) (*lambdaDoor, error) {
+	s, platform, err := loadOnLambda(lookup)
+	functions, specErr := build(lookup, specs)
+	if err := errors.Join(err, specErr, oneGroup(functions)); err != nil {
+		return nil, err
+	}
+	s.name(functions)
+	collectWithin(lookup, platform.MemoryMB<<20)
+	d := &lambdaDoor{requests: &requests{}, awake: now()}
+	log := d.requests.logger(o.logger(s))
+	d.process = &process{
+		settings:  s,
+		functions: functions,
+		log:       log,
+		circuits:  breaker.NewSet(s.Breaker.options(log, nil)),
+		observers: append([]pipeline.Observer{telemetry.NewOutcomeLog(log)}, o.Observers...),
+		around:    func(function.Spec) []pipeline.Middleware { return nil },
+	}
+	// What uses the standard logs, as the client of Lambda does, writes the same kind of lines.
+	slog.SetDefault(log)
+	slog.SetLogLoggerLevel(slog.LevelError)
+	if err := d.open(ctx, platform); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+// oneGroup returns an error where functions belong to several consumer groups: a trigger polls as one.
+func oneGroup(functions []pipeline.Function) error {
+	groups := groupsOf(functions)
+	if len(groups) < 2 {
+		return nil
+	}
+	var list []string
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		var names []string
+		for _, f := range groups[group] {
+			names = append(names, f.Spec.Name)
+		}
+		list = append(list, fmt.Sprintf("%s (%s)", group, strings.Join(names, ", ")))
+	}
+	return fmt.Errorf("a program on Lambda is one consumer group, this one has %d: %s: deploy the functions of each group as a program of their own",
+		len(groups), strings.Join(list, ", "))
+}
+
+// open connects what the door needs. What it opened before an error is for close.
+func (d *lambdaDoor) open(ctx context.Context, platform *lambdaSettings) error {
+	out, err := d.outlet(platform)
+	if err != nil {
+		return err
+	}
+	if err := d.remember(ctx); err != nil {
+		return err
+	}
+	line, err := d.pipeline(d.functions[0].Spec.Group, d.functions, out)
+	if err != nil {
+		return err
+	}
+	d.trigger = msktrigger.New(line, &msktrigger.Options{Workers: d.settings.Group.Workers, Log: d.log})
+	if d.sink == nil {
+		return nil
+	}
+	return requireOutputs(line, d.sink)
+}
+
+// outlet connects the sink, or returns a printer where nothing can be published.
+func (d *lambdaDoor) outlet(platform *lambdaSettings) (*outlet, error) {
+	s := d.settings
+	if platform.prints {
+		d.log.Warn("KAFKA_BROKERS is not set: nothing is published; events and dead letters are printed to standard output")
+		p := &printer{out: os.Stdout}
+		return &outlet{sink: p, letters: newLetters(s, p, ignore)}, nil
+	}
+	d.connections = kafkaclient.NewConnections()
+	s.Kafka.Connections = d.connections
+	var err error
+	d.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
+	if err != nil {
+		return nil, err
+	}
+	return &outlet{sink: d.sink, letters: newLetters(s, d.sink, ignore)}, requireLetters(s, d.sink)
+}
+
+// ignore is told what becomes of dead letters: nobody asks a program on Lambda whether it is ready.
+func ignore(error) {}
+
+// close ends the connections that the door keeps.
+func (d *lambdaDoor) close() error {
+	err := d.process.close()
+	if d.sink != nil {
+		err = errors.Join(d.sink.Close(), err)
+	}
+	return err
+}
+
+// delivery is how long a process that is told to end while an invocation runs lives on when that returned: the client then
+// delivers the answer, and does not tell when it has.
+const delivery = 250 * time.Millisecond
+
+// serve serves invocations until ctx ends and none runs. The client goes on to wait for the next.
+func (d *lambdaDoor) serve(ctx context.Context, started func()) {
+	if started != nil {
+		started()
+	}
+	go lambda.StartWithOptions(d, lambda.WithContext(context.WithoutCancel(ctx)))
+	<-ctx.Done()
+	if idle := d.running.TryLock(); !idle {
+		d.running.Lock()
+		time.Sleep(delivery)
+	}
+}
+
+// Invoke handles the records of one event of the trigger and returns which of them are not finished.
+func (d *lambdaDoor) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	d.running.RLock()
+	defer d.running.RUnlock()
+	d.requests.begin(ctx)
+	d.thaw()
+	defer func() { d.awake = now() }()
+	d.fits.Do(func() { d.warnOfAttempts(ctx) })
+	return d.trigger.Invoke(ctx, payload)
+}
+
+// longestSleep is after how long without an invocation connections are made anew. What lies between may have forgotten
+// them, a network address translation after some minutes, and a request on one that is forgotten waits for its time-out.
+const longestSleep = time.Minute
+
+// thaw cuts connections that were not used for long.
+func (d *lambdaDoor) thaw() {
+	if d.connections != nil && now().since(d.awake) > longestSleep {
+		d.connections.Cut()
+	}
+}
+
+// moment is a time by the wall clock: the monotonic one may stand still while the process is frozen.
+type moment time.Time
+
+func now() moment { return moment(time.Now().Round(0)) }
+
+func (m moment) since(earlier moment) time.Duration { return time.Time(m).Sub(time.Time(earlier)) }
+
+// warnOfAttempts warns where the waits between the attempts of a record alone take longer than an invocation may, and
+// nothing counts attempts from one invocation to the next.
+func (d *lambdaDoor) warnOfAttempts(ctx context.Context) {
+	deadline, ok := ctx.Deadline()
+	if !ok || d.ledger != nil {
+		return
+	}
+	remaining := time.Until(deadline)
+	for _, f := range d.functions {
+		if waits := d.settings.Retry.longest(f.Spec.Attempts); waits > remaining {
+			d.log.WarnContext(ctx, "the attempts of a record do not fit into an invocation: one that keeps failing is handed back, "+
+				"and its attempts are forgotten; raise the function's time-out, lower RETRY_FIRST_DELAY or RETRY_MAX_DELAY, or set IDEMPOTENCY_STORE",
+				"function", f.Spec.Name, "attempts", f.Spec.Attempts, "waits", waits, "remaining", remaining)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package boot
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/millrace/millrace/runtime/breaker"
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/idempotency"
+	"github.com/millrace/millrace/runtime/middleware"
+	"github.com/millrace/millrace/runtime/pipeline"
+)
+
+// process is what the functions of a program share, behind either door.
+type process struct {
+	settings  *settings
+	functions []pipeline.Function
+	log       *slog.Logger
+	circuits  *breaker.Set
+	// ledger is nil where handled events are not remembered.
+	ledger *idempotency.Ledger
+	// observers are told of each outcome.
+	observers []pipeline.Observer
+	// around is what stands around the standard middleware of a function.
+	around func(function.Spec) []pipeline.Middleware
+}
+
+// remember opens what remembers handled events, where the settings name it.
+func (p *process) remember(ctx context.Context) (err error) {
+	p.ledger, err = idempotency.Open(ctx, p.settings.Idempotency, p.log)
+	return err
+}
+
+// close ends the connections that the process keeps.
+func (p *process) close() error {
+	if p.ledger == nil {
+		return nil
+	}
+	return p.ledger.Close()
+}
+
+// pipeline returns the pipeline of a consumer group, which publishes to out.
+func (p *process) pipeline(group string, functions []pipeline.Function, out *outlet) (*pipeline.Pipeline, error) {
+	standard := middleware.WithCircuits(p.circuits, p.settings.Retry.backoff())
+	return pipeline.New(group, functions, out.sink, out.letters, &pipeline.Options{
+		Transactional: out.stage != nil,
+		Once:          p.once(),
+		Middleware: func(spec function.Spec) []pipeline.Middleware {
+			return append(p.around(spec), standard(spec)...)
+		},
+		Observers: p.observers,
+	})
+}
+
+// once returns the hook of what remembers handled events, nil where nothing does.
+func (p *process) once() func(function.Spec) pipeline.Once {
+	if p.ledger == nil {
+		return nil
+	}
+	return p.ledger.Once
+}
+
+// groupsOf returns functions by their consumer groups.
+func groupsOf(functions []pipeline.Function) map[string][]pipeline.Function {
+	groups := map[string][]pipeline.Function{}
+	for _, f := range functions {
+		groups[f.Spec.Group] = append(groups[f.Spec.Group], f)
+	}
+	return groups
+}
+
+// specsOf returns the complete Specs of functions.
+func specsOf(functions []pipeline.Function) []function.Spec {
+	specs := make([]function.Spec, len(functions))
+	for i, f := range functions {
+		specs[i] = f.Spec
+	}
+	return specs
+}
