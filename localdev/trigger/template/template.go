@@ -2,7 +2,7 @@
 // settings that AWS would run them with, worked out without an account. What AWS would refuse is an error, what it would
 // ignore a warning, both with the place in the template.
 //
-// It imports no other package of millrace.
+// Of millrace it imports localdev/trigger/filter, to check patterns.
 package template
 
 import (
@@ -16,8 +16,10 @@ type Template struct {
 	// Functions are all functions of the template, in its order.
 	Functions []Function
 	// Warnings tell what AWS would ignore or do otherwise than it seems, and what cannot be known without an account.
-	// Each begins with its line and path in the template.
+	// Each begins with its line and path in the template, and they are in the order of lines.
 	Warnings []string
+	// Notes tell, in the same way, what is right but may surprise.
+	Notes []string
 }
 
 // Function returns the function of that logical id or name.
@@ -76,7 +78,8 @@ const (
 )
 
 // Mapping is a Lambda event source mapping of Kafka: which records a function gets, how many at a time, and what happens
-// to those that fail. Every default is filled in.
+// to those that fail. Every default is filled in. PartialResponses, Bisect, MaxAttempts, MaxAge and a destination in Kafka
+// are what the template asks for: AWS keeps to them only where Provisioned is set, and without it there is a warning.
 type Mapping struct {
 	// LogicalID is the name of the event in its function, or of an AWS::Lambda::EventSourceMapping in the template.
 	LogicalID string
