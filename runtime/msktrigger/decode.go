@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -107,6 +106,8 @@ type decoder struct {
 	// records and fields are those of the list and of the record that are being read.
 	records []Record
 	fields  []kafkabinding.Header
+	// before are the headers of records before, by their place.
+	before []field
 	// seen has a bit for each member that the record has shown, poison is why it cannot be handled.
 	seen   uint
 	poison *DecodeError
@@ -195,13 +196,13 @@ func (d *decoder) list(name []byte) error {
 		return errName
 	}
 	d.where.Partition, d.where.Member = p.Name, ""
-	d.records = d.records[:0]
+	d.records = d.memory.records.room(1, pieceRecords)
 	if !d.null() {
 		if err := d.array(func() error { return d.record(&p) }); err != nil {
 			return err
 		}
 	}
-	p.Records = slices.Clone(d.records)
+	p.Records = d.memory.records.keep(d.records)
 	d.batch.Partitions = append(d.batch.Partitions, p)
 	d.where.Partition, d.where.Member = "", "records"
 	return nil
@@ -343,7 +344,7 @@ func (d *decoder) integer() (int64, error) {
 		return 0, errRange
 	case d.at == start, d.at > start+1 && d.text[start] == '0', quoted && !d.byte('"'):
 		return 0, d.unless(errInteger)
-	case d.at < len(d.text) && (d.text[d.at] == '.' || d.text[d.at]|0x20 == 'e'):
+	case d.continues():
 		return 0, errInteger
 	case negative:
 		return -int64(n), nil

@@ -78,7 +78,7 @@ func newInvocation(ctx context.Context, t *Trigger, b *Batch) *invocation {
 }
 
 func (v *invocation) newPart(partition *Partition) *part {
-	p := &part{Partition: partition, deliveries: make([]delivery, len(partition.Records)), halted: map[uint64]bool{}}
+	p := &part{Partition: partition, deliveries: make([]delivery, len(partition.Records))}
 	p.lanes = lanes.New(v.pool, func(d *delivery) lanes.Result { return v.handle(p, d) }, nil)
 	order := v.trigger.pipeline.Order(p.Topic)
 	for i := range p.Records {
@@ -161,10 +161,12 @@ func (v *invocation) handle(p *part, d *delivery) (result lanes.Result) {
 			result = v.giveUp(p, d)
 		}
 	}()
-	if v.over() || p.isHalted(d.lane) {
+	now := time.Now()
+	if !v.allows(now) || p.halts(d.lane) {
 		return v.giveUp(p, d)
 	}
 	o := d.open(v.pool)
+	o.Started = now
 	attempts := o.Attempts
 	again, finished := v.attempt(d, o)
 	if finished {
@@ -176,7 +178,7 @@ func (v *invocation) handle(p *part, d *delivery) (result lanes.Result) {
 	if o.Attempts == attempts {
 		d.waited += again
 	}
-	if d.waited > v.trigger.options.Patience || !v.allows(again) {
+	if d.waited > v.trigger.options.Patience || !v.allows(time.Now().Add(again)) {
 		return v.giveUp(p, d)
 	}
 	return lanes.Again(again)
@@ -190,24 +192,28 @@ func (v *invocation) attempt(d *delivery, o *pipeline.Delivery) (again time.Dura
 	return v.trigger.pipeline.Lose(v.ctx, o, o.Offset, &function.PermanentError{Class: function.ClassUndecodable, Err: d.record.Err})
 }
 
-// over tells whether no handler may start any more.
-func (v *invocation) over() bool { return v.ctx.Err() != nil || !v.allows(0) }
-
-// allows tells whether a handler may start when the time after has passed.
-func (v *invocation) allows(after time.Duration) bool {
-	return v.ctx.Err() == nil && (v.closing.IsZero() || time.Now().Add(after).Before(v.closing))
+// allows tells whether a handler may start at a time.
+func (v *invocation) allows(at time.Time) bool {
+	return v.ctx.Err() == nil && (v.closing.IsZero() || at.Before(v.closing))
 }
 
 // giveUp leaves a record, and those that follow it in its lane, to another invocation.
 func (v *invocation) giveUp(p *part, d *delivery) lanes.Result {
-	p.mu.Lock()
-	p.halted[d.lane] = true
-	p.mu.Unlock()
+	p.halt(d.lane)
 	v.settle()
 	return lanes.Finished()
 }
 
-func (p *part) isHalted(lane uint64) bool {
+func (p *part) halt(lane uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.halted == nil {
+		p.halted = map[uint64]bool{}
+	}
+	p.halted[lane] = true
+}
+
+func (p *part) halts(lane uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.halted[lane]

@@ -252,4 +252,9 @@ func (s *scanner) digits() bool {
 	return s.at > start
 }
 
+// continues tells whether what was taken for a whole number has a fraction or an exponent.
+func (s *scanner) continues() bool {
+	return s.at < len(s.text) && (s.text[s.at] == '.' || s.text[s.at]|0x20 == 'e')
+}
+
 func digit(c byte) bool { return c-'0' <= 9 }
