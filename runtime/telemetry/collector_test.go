@@ -132,12 +132,12 @@ func (c *collector) spans() map[string][]*tracepb.Span {
 	return spans
 }
 
-// one returns the only span of that name.
-func (c *collector) one(t *testing.T, name string) *tracepb.Span {
+// attempt returns the only span of an attempt.
+func (c *collector) attempt(t *testing.T) *tracepb.Span {
 	t.Helper()
-	spans := c.spans()[name]
+	spans := c.spans()["process orders"]
 	if len(spans) != 1 {
-		t.Fatalf("%d spans of name %q, want one: %v", len(spans), name, c.spans())
+		t.Fatalf("%d attempts, want one: %v", len(spans), c.spans())
 	}
 	return spans[0]
 }

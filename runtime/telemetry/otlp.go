@@ -156,8 +156,11 @@ func (e *exporter) encode(spans []sdktrace.ReadOnlySpan) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	_, err = w.Write(body)
-	return b.Bytes(), errors.Join(err, w.Close())
+	if _, err := w.Write(body); err != nil {
+		return nil, err
+	}
+	err = w.Close()
+	return b.Bytes(), err
 }
 
 // send posts body, again and again where the receiver says that this may help, for as long as the time-out allows.
@@ -167,14 +170,11 @@ func (e *exporter) send(ctx context.Context, body []byte) error {
 	defer context.AfterFunc(e.stopped, cancel)()
 	for wait := firstExportWait; ; wait *= 2 {
 		err := e.post(ctx, body)
-		refusal, ok := errors.AsType[*exportError](err)
-		if err == nil || ok && !refusal.again() {
+		after, again := repeatable(err)
+		if !again {
 			return err
 		}
-		pause := wait/2 + rand.N(wait)
-		if ok {
-			pause = max(pause, refusal.after)
-		}
+		pause := max(wait/2+rand.N(wait), after)
 		if deadline, _ := ctx.Deadline(); ctx.Err() != nil || time.Until(deadline) < pause {
 			return err
 		}
@@ -221,13 +221,24 @@ func (e *exportError) Error() string {
 	return fmt.Sprintf("the receiver answers %d %s", e.status, http.StatusText(e.status))
 }
 
-// again tells whether the same request may succeed later (OTLP, "OTLP/HTTP Response", retryable codes).
-func (e *exportError) again() bool {
-	switch e.status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
+// repeatable tells whether a request that came to err may succeed later, and when at the earliest (OTLP, "OTLP/HTTP
+// Response" and "OTLP/HTTP Connection").
+func repeatable(err error) (after time.Duration, again bool) {
+	if err == nil {
+		return 0, false
 	}
-	return false
+	if _, answered := errors.AsType[*rejectedError](err); answered {
+		return 0, false
+	}
+	refused, answered := errors.AsType[*exportError](err)
+	if !answered {
+		return 0, true
+	}
+	switch refused.status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return refused.after, true
+	}
+	return 0, false
 }
 
 // retryAfter reads how long the receiver wants to be left alone, in seconds or until a date.
@@ -261,11 +272,9 @@ func rejected(answer []byte) error {
 			ErrorMessage  string         `json:"errorMessage"`
 		} `json:"partialSuccess"`
 	}
-	if json.Unmarshal(answer, &partial) != nil {
-		return nil
-	}
-	spans, err := strconv.Atoi(strings.Trim(string(partial.PartialSuccess.RejectedSpans), `"`))
-	if err != nil || spans <= 0 {
+	_ = json.Unmarshal(answer, &partial)
+	spans, _ := strconv.Atoi(strings.Trim(string(partial.PartialSuccess.RejectedSpans), `"`))
+	if spans <= 0 {
 		return nil
 	}
 	return &rejectedError{spans, partial.PartialSuccess.ErrorMessage}

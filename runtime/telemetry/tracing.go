@@ -98,8 +98,7 @@ func (t *Tracing) Middleware(spec function.Spec) pipeline.Middleware {
 			ctx, span := t.start(ctx, name, d.Trace(), d.Started, options)
 			d.SetTrace(traceOfSpan(span))
 			if span.IsRecording() {
-				describe(span, &d.Record)
-				describeEvent(span, d)
+				describe(span, d)
 			}
 			err := next(ctx, d)
 			end(ctx, span, err)
@@ -109,6 +108,8 @@ func (t *Tracing) Middleware(spec function.Spec) pipeline.Middleware {
 }
 
 // start starts a span below parent.
+//
+//nolint:spancheck // the caller ends it
 func (t *Tracing) start(ctx context.Context, name string, parent function.Trace, at time.Time, options ...trace.SpanStartOption) (context.Context, trace.Span) {
 	options = append(options, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(at))
 	if invocation := invocationOf(ctx); invocation.IsValid() {
@@ -117,21 +118,11 @@ func (t *Tracing) start(ctx context.Context, name string, parent function.Trace,
 	return t.tracer.Start(withParent(ctx, parent), name, options...)
 }
 
-// describe tells which record a span is about. The key is left out: it may be a person's.
-func describe(span trace.Span, r *pipeline.Record) {
-	span.SetAttributes(
-		semconv.MessagingDestinationPartitionID(strconv.FormatInt(int64(r.Partition), 10)),
-		semconv.MessagingKafkaOffset(int(r.Offset)),
-	)
-	if r.Value == nil {
-		span.SetAttributes(semconv.MessagingKafkaMessageTombstone(true))
-	}
-}
-
-// describeEvent tells which event an attempt is about, and which attempt it is.
-func describeEvent(span trace.Span, d *pipeline.Delivery) {
+// describe tells which record and event an attempt is about, and which attempt it is. The key is left out: it may be a
+// person's.
+func describe(span trace.Span, d *pipeline.Delivery) {
 	e := &d.Event
-	span.SetAttributes(
+	attributes := append(coordinates(&d.Record),
 		semconv.MessagingMessageID(spanText(e.ID())),
 		semconv.CloudEventsEventID(spanText(e.ID())),
 		semconv.CloudEventsEventSource(spanText(e.Source())),
@@ -140,8 +131,22 @@ func describeEvent(span trace.Span, d *pipeline.Delivery) {
 		attribute.Int("millrace.attempt", d.Attempts+d.Suspected),
 	)
 	if subject := e.Subject(); subject != "" {
-		span.SetAttributes(semconv.CloudEventsEventSubject(spanText(subject)))
+		attributes = append(attributes, semconv.CloudEventsEventSubject(spanText(subject)))
 	}
+	span.SetAttributes(attributes...)
+}
+
+// coordinates are where a record stands. There is room for more.
+func coordinates(r *pipeline.Record) []attribute.KeyValue {
+	const room = 10
+	attributes := append(make([]attribute.KeyValue, 0, room),
+		semconv.MessagingDestinationPartitionID(strconv.FormatInt(int64(r.Partition), 10)),
+		semconv.MessagingKafkaOffset(int(r.Offset)),
+	)
+	if r.Value == nil {
+		attributes = append(attributes, semconv.MessagingKafkaMessageTombstone(true))
+	}
+	return attributes
 }
 
 // end ends a span with what became of the attempt. A span that is not ended is never sent.
@@ -190,7 +195,7 @@ func (t *Tracing) Observe(o *pipeline.Outcome) {
 		attribute.String("millrace.outcome", o.Verdict.String()),
 		semconv.ErrorTypeKey.String(errorClass(o.Err)),
 	))
-	describe(span, o.Record)
+	span.SetAttributes(coordinates(o.Record)...)
 	span.SetStatus(codes.Error, spanText(o.Err.Error()))
 	span.End(trace.WithTimestamp(now))
 }
@@ -213,8 +218,8 @@ func (t *Tracing) Close() {
 	if t == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
-	defer cancel()
-	_ = t.provider.Shutdown(ctx)
+	late := time.AfterFunc(closeLimit, t.exporter.stop)
+	defer late.Stop()
+	_ = t.provider.Shutdown(context.Background())
 	t.exporter.stop()
 }

@@ -86,7 +86,7 @@ func TestSpanOfAnAttempt(t *testing.T) {
 	newTraced(t, tracing, succeed).Handle(t.Context(), placed("ce_traceparent", eventTrace, "ce_tracestate", "a=b"))
 	tracing.Flush(t.Context())
 
-	span := c.one(t, "process orders")
+	span := c.attempt(t)
 	if hex.EncodeToString(span.GetTraceId()) != eventTrace[3:35] || hex.EncodeToString(span.GetParentSpanId()) != eventTrace[36:52] || span.GetTraceState() != "a=b" {
 		t.Errorf("the span is not a child of the event's: %v", span)
 	}
@@ -137,7 +137,7 @@ func TestSpansTellWhatBecameOfAnAttempt(t *testing.T) {
 			tracing := startTracing(t, c.URL, quiet(), nil)
 			newTraced(t, tracing, failing(test.err)).Handle(t.Context(), placed())
 			tracing.Flush(t.Context())
-			span := c.one(t, "process orders")
+			span := c.attempt(t)
 			got := attributes(span.GetAttributes())
 			if got["millrace.outcome"] != test.outcome || got["error.type"] != test.errorType || span.GetStatus().GetMessage() != test.message {
 				t.Errorf("got %v, status %v", got, span.GetStatus())
@@ -190,7 +190,7 @@ func TestWhatMakesNoSpan(t *testing.T) {
 	foreign.Headers[3].Value = []byte("strange")
 	p.Handle(t.Context(), foreign)
 	tracing.Flush(t.Context())
-	if span := c.one(t, "process orders"); attributes(span.GetAttributes())["millrace.outcome"] != "unavailable" {
+	if span := c.attempt(t); attributes(span.GetAttributes())["millrace.outcome"] != "unavailable" {
 		t.Errorf("got %v", span)
 	}
 }
@@ -203,7 +203,7 @@ func TestSpanOfARecordThatCannotBeDecoded(t *testing.T) {
 	poison.Headers = poison.Headers[1:]
 	newTraced(t, tracing, succeed).Handle(t.Context(), poison)
 	tracing.Flush(t.Context())
-	span := c.one(t, "process orders")
+	span := c.attempt(t)
 	got := attributes(span.GetAttributes())
 	if hex.EncodeToString(span.GetTraceId()) != headerTrace[3:35] || got["error.type"] != function.ClassUndecodable || got["messaging.kafka.offset"] != int64(1234) {
 		t.Errorf("got %v", span)
@@ -259,7 +259,7 @@ func TestTheSpanTravelsWithWhatIsEmitted(t *testing.T) {
 				}
 				return
 			}
-			if span := c.one(t, "process orders"); hex.EncodeToString(span.GetSpanId()) != emitted.Parent[36:52] {
+			if span := c.attempt(t); hex.EncodeToString(span.GetSpanId()) != emitted.Parent[36:52] {
 				t.Errorf("emitted with %v by %v", emitted, span)
 			}
 		})
