@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v4"
 
 	"github.com/millrace/millrace/infra"
 	"github.com/millrace/millrace/localdev/catalog"
@@ -25,80 +24,6 @@ import (
 
 // What neither the linters of CloudFormation nor the generator's own test can know of template.yaml and msk.yaml: whether
 // they fit the functions. These tests look at the files alone, however they came to be.
-
-// object is a mapping of a template. Short forms are written out: !Ref x is {Ref: x}, !Sub x is {Fn::Sub: x}.
-type object = map[string]any
-
-func readTemplate(t *testing.T, path string) object {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var node yaml.Node
-	if err := yaml.Load(text, &node); err != nil {
-		t.Fatal(err)
-	}
-	return value(t, node.Content[0]).(object)
-}
-
-func value(t *testing.T, n *yaml.Node) any {
-	t.Helper()
-	var v any
-	switch n.Kind {
-	case yaml.MappingNode:
-		o := object{}
-		for i := 0; i < len(n.Content); i += 2 {
-			o[n.Content[i].Value] = value(t, n.Content[i+1])
-		}
-		v = o
-	case yaml.SequenceNode:
-		list := make([]any, len(n.Content))
-		for i, item := range n.Content {
-			list[i] = value(t, item)
-		}
-		v = list
-	default:
-		v = n.Value
-	}
-	name, short := strings.CutPrefix(n.Tag, "!")
-	switch {
-	case !short || strings.HasPrefix(name, "!"):
-		return v
-	case name == "Ref":
-		return object{"Ref": v}
-	}
-	return object{"Fn::" + name: v}
-}
-
-// at follows a path of names and indexes.
-func at(t *testing.T, v any, path ...any) any {
-	t.Helper()
-	for i, step := range path {
-		switch step := step.(type) {
-		case string:
-			v = v.(object)[step]
-		case int:
-			v = v.([]any)[step]
-		}
-		if v == nil {
-			t.Fatalf("there is no %v", path[:i+1])
-		}
-	}
-	return v
-}
-
-// resources returns the properties of the resources of a type by their logical ids.
-func resources(t *testing.T, template object, kind string) map[string]object {
-	t.Helper()
-	found := map[string]object{}
-	for id, resource := range at(t, template, "Resources").(object) {
-		if resource.(object)["Type"] == kind {
-			found[id] = at(t, resource, "Properties").(object)
-		}
-	}
-	return found
-}
 
 // deployed is a function, and the properties that template.yaml gives it.
 type deployed struct {
@@ -376,32 +301,6 @@ func TestVariablesAreKnownAndComplete(t *testing.T) {
 			if v.Required && !slices.Contains(set, v.Name) {
 				t.Errorf("%s: %s is required, but not set: add it to infra/internal/generate/template.yaml.tmpl", f.id, v.Name)
 			}
-		}
-	}
-}
-
-func TestEveryFunctionHasAlarmsAndALog(t *testing.T) {
-	t.Parallel()
-	template, functions := onLambda(t)
-	alarms := map[string][]string{}
-	for _, alarm := range resources(t, template, "AWS::CloudWatch::Alarm") {
-		for _, dimension := range list(at(t, alarm, "Dimensions")) {
-			if id, ok := at(t, dimension, "Value").(object); ok {
-				about := strings.TrimSuffix(id["Ref"].(string), "Records")
-				alarms[about] = append(alarms[about], alarm["MetricName"].(string))
-			}
-		}
-	}
-	logs := resources(t, template, "AWS::Logs::LogGroup")
-	for _, f := range functions {
-		for _, metric := range []string{"OffsetLag", "Errors", "DroppedEventCount"} {
-			if !slices.Contains(alarms[f.id], metric) {
-				t.Errorf("%s has no alarm for %s", f.id, metric)
-			}
-		}
-		group := at(t, f.properties, "LoggingConfig", "LogGroup", "Ref").(string)
-		if logs[group] == nil || logs[group]["RetentionInDays"] == nil {
-			t.Errorf("%s: its log %s is kept for ever", f.id, group)
 		}
 	}
 }

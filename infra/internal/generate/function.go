@@ -45,6 +45,12 @@ func (f lambdaFunction) ID() string { return f.Title() + "Function" }
 // OutputsText lists Outputs in a sentence.
 func (f lambdaFunction) OutputsText() string { return strings.Join(f.Outputs, " and ") }
 
+// DeadLetterMetrics are the dimension function of the metrics that count its dead letters: what could not be decoded is
+// counted for none.
+func (f lambdaFunction) DeadLetterMetrics() map[string]string {
+	return map[string]string{"failed": f.Name, "undecodable": "none"}
+}
+
 // allFunctions returns every function of the catalogue.
 func allFunctions() ([]lambdaFunction, error) {
 	var functions []lambdaFunction
