@@ -24,7 +24,10 @@ import (
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// sarama's metrics, of the other door, keep one goroutine for the life of the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 // event is what a function gets, as far as the tests look at it.
 type event struct {
