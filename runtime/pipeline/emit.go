@@ -82,7 +82,11 @@ func (m *emitter) publish(ctx context.Context, d *Delivery, events []event.Event
 	return nil
 }
 
+// send publishes, unless the handler has outlasted its attempt: the record of one that was given up is somebody else's.
 func (m *emitter) send(ctx context.Context, d *Delivery, outputs []Output) error {
+	if d.GivenUp() {
+		return context.Cause(d.ctx)
+	}
 	if d.Publishing != nil {
 		done := d.Publishing()
 		defer done()

@@ -289,6 +289,19 @@ func TestWhatEndsWithItsContextIsLeftForTheNextOwner(t *testing.T) {
 	}
 }
 
+func TestAHandlerThatOutlastsItsContextPublishesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	b := setup(t, func(context.Context, event.Event) ([]event.Event, error) {
+		cancel()
+		return []event.Event{out(`{"n":1}`)}, nil
+	})
+	d := cloudEvent()
+	if _, finished := b.Handle(ctx, d); finished || len(b.sent) != 0 || d.Attempts != 0 {
+		t.Errorf("finished %t, sent %v, %d attempts spent", finished, b.sent, d.Attempts)
+	}
+}
+
 func TestNewRefusesAmbiguousFunctions(t *testing.T) {
 	t.Parallel()
 	f := func(name, emits string) pipeline.Function {
