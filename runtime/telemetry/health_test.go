@@ -14,7 +14,10 @@ import (
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// sarama's metrics keep one goroutine for the life of the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 func TestHealthIsReadyWhenEveryComponentIs(t *testing.T) {
 	t.Parallel()
