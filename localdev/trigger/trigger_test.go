@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -24,7 +25,14 @@ import (
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
+// bootstrapKey makes the test binary a bootstrap, and names the file that it writes to.
+const bootstrapKey = "TEST_BOOTSTRAP"
+
 func TestMain(m *testing.M) {
+	if journal := os.Getenv(bootstrapKey); journal != "" {
+		beBootstrap(journal)
+		return
+	}
 	// sarama's metrics, of the other door, keep one goroutine for the life of the process.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
