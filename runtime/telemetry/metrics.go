@@ -22,16 +22,6 @@ const (
 	outcomeDeadLetter = "dead-letter"
 )
 
-const (
-	// other stands for a label that no Spec names.
-	other = "other"
-	// noFunction is the function of records that no function accepts or that cannot be decoded.
-	noFunction = "none"
-)
-
-// maxDependencies bounds the label dependency: its values are the one kind that no Spec lists.
-const maxDependencies = 50
-
 // Metrics counts the outcomes of pipelines for Prometheus. It is a pipeline.Observer, and tells the lag as a consumer
 // group's monitor. Its methods may be called concurrently.
 //
@@ -246,43 +236,6 @@ func (m *Metrics) countError(s *series, err error) {
 	m.errors.WithLabelValues(s.topic, s.group, s.function, errorClass(err)).Inc()
 }
 
-// errorClass names the kind of a failed attempt. That it was the last one is told by the dead letter, not here.
-func errorClass(err error) string {
-	var panicked *function.PanicError
-	switch {
-	case errors.As(err, &panicked):
-		return "panic"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
-	}
-	var permanent *function.PermanentError
-	if !errors.As(err, &permanent) || permanent.Class == function.ClassExhausted {
-		return "error"
-	}
-	return knownClass(permanent.Class)
-}
-
-// letterClass names what the dead letter says in its header dlq-error-class.
-func letterClass(err error) string {
-	var permanent *function.PermanentError
-	if !errors.As(err, &permanent) {
-		return other
-	}
-	return knownClass(permanent.Class)
-}
-
-// classPermanent is the class of function.Permanent.
-const classPermanent = "permanent"
-
-// knownClass returns class if it is one of the runtime's: a function can make up classes of its own.
-func knownClass(class string) string {
-	switch class {
-	case classPermanent, function.ClassSchema, function.ClassUndecodable, function.ClassExhausted, function.ClassOutput:
-		return class
-	}
-	return other
-}
-
 // countUnavailable counts an attempt that found a dependency down. A record that waits for something else, or for an open
 // circuit, found nothing out.
 func (m *Metrics) countUnavailable(s *series, err error) {
@@ -294,12 +247,6 @@ func (m *Metrics) countUnavailable(s *series, err error) {
 		label = m.dependency(unavailable.Dependency)
 	}
 	m.unavailable.WithLabelValues(s.topic, s.group, s.function, label).Inc()
-}
-
-// isWait tells whether an attempt was none: its record waits for a circuit, or for what somebody else holds.
-func isWait(err error) bool {
-	_, waits := errors.AsType[*function.WaitError](err)
-	return waits
 }
 
 // CircuitChanged tells of a change of a circuit.
