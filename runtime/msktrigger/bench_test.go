@@ -1,6 +1,7 @@
 package msktrigger_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,7 +11,10 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/middleware"
 	"github.com/millrace/millrace/runtime/msktrigger"
+	"github.com/millrace/millrace/runtime/pipeline"
 )
 
 // typical is an event of so many records of 9 headers and about 140 bytes, over three partitions, as Lambda writes it.
@@ -56,7 +60,7 @@ func orderCreated(n int) event.Event {
 	e := event.New()
 	e.SetID(fmt.Sprintf("550e8400-e29b-41d4-a716-%012d", n))
 	e.SetSource("/order-service")
-	e.SetType("dev.millrace.bench.placed.v1")
+	e.SetType(placed)
 	e.SetSubject(fmt.Sprintf("order-%05d", n))
 	e.SetTime(time.Date(2026, 11, 23, 10, 0, 0, 123_000_000, time.UTC))
 	e.SetExtension("correlationid", "req-789")
@@ -72,6 +76,24 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := msktrigger.Decode(payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkInvoke(b *testing.B) {
+	nothing := func(context.Context, event.Event) ([]event.Event, error) { return nil, nil }
+	p, err := pipeline.New("group", []pipeline.Function{{Spec: newWorld().spec, Handler: function.Raw(nothing, placed)}}, nil, nil,
+		&pipeline.Options{Middleware: middleware.Standard(pipeline.Backoff{First: time.Second, Max: time.Minute})})
+	if err != nil {
+		b.Fatal(err)
+	}
+	trigger, event := msktrigger.New(p, nil), typical(b, 100)
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := trigger.Invoke(ctx, event); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -167,7 +167,7 @@ func (v *invocation) handle(p *part, d *delivery) (result lanes.Result) {
 	}
 	o := d.open(v.pool)
 	o.Started = now
-	attempts := o.Attempts
+	failed := o.LastFailure
 	again, finished := v.attempt(d, o)
 	if finished {
 		d.release()
@@ -175,7 +175,7 @@ func (v *invocation) handle(p *part, d *delivery) (result lanes.Result) {
 		v.settle()
 		return lanes.Finished()
 	}
-	if o.Attempts == attempts {
+	if o.LastFailure.Equal(failed) {
 		d.waited += again
 	}
 	if d.waited > v.trigger.options.Patience || !v.allows(time.Now().Add(again)) {
