@@ -115,11 +115,12 @@ func (d *groupDoor) member(ctx context.Context, group string, functions []pipeli
 	if err != nil {
 		return err
 	}
+	defer out.close()
 	line, err := d.pipeline(group, functions, out)
-	if err == nil {
-		err = d.take(ctx, line, out.stage)
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, out.close())
+	return d.take(ctx, line, out.stage)
 }
 
 // take takes part in the consumer group of line.

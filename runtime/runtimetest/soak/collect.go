@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -73,6 +74,7 @@ func eventOf(record *kgo.Record) history.Event {
 func (r *run) read() error {
 	h := &r.history
 	h.Attempts, h.ExactlyOnce, h.Exits = attempts, r.exactlyOnce, map[string]time.Duration{}
+	h.Processors = runtime.NumCPU()
 	var problems []error
 	for _, p := range r.fleet.all() {
 		h.Exits[p.name] = p.exit

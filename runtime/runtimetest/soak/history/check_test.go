@@ -22,7 +22,8 @@ func clean() *history.History {
 	}
 	outputs := []history.Output{output("a", 0), output("b", 1), output("c", 2), output("e", 3)}
 	return &history.History{
-		Attempts: 2,
+		Attempts:   2,
+		Processors: 1,
 		Events: []history.Event{
 			event("a", "k", 0, false), event("b", "k", 1, false), event("c", "k", 2, false), event("d", "k", 3, true),
 			event("e", "other", 5, false),
@@ -118,6 +119,13 @@ func TestCheck(t *testing.T) {
 			h.Calls = append(h.Calls, call("one", "e", 15, 15), call("one", "c", 16, 17))
 			h.Faults = []history.Fault{{Kind: "SIGSTOP", Process: "one", From: 3 * second, Until: 15 * second, Silences: true, Stops: true}}
 		}, "order"},
+		"second start after the pause of two processors": {func(h *history.History) {
+			h.Processors = 2
+			delete(h.Exits, "one")
+			h.Calls[1].End = 3 * second
+			h.Calls = append(h.Calls, call("one", "e", 15, 15), call("one", "c", 16, 17))
+			h.Faults = []history.Fault{{Kind: "SIGSTOP", Process: "one", From: 3 * second, Until: 15 * second, Silences: true, Stops: true}}
+		}, ""},
 		"start after being cut off": {func(h *history.History) {
 			delete(h.Exits, "one")
 			h.Calls[1].End = 3 * second

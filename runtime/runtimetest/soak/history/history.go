@@ -12,6 +12,8 @@ import "time"
 type History struct {
 	// Attempts is how often the handler may be called for an event that always fails.
 	Attempts int
+	// Processors is how many processors a process runs on.
+	Processors int
 	// ExactlyOnce says that each output and each letter may exist once only.
 	ExactlyOnce bool
 

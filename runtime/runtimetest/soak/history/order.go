@@ -145,8 +145,8 @@ func takeovers(all []*tenure) int {
 	return n
 }
 
-// haunts finds the calls that t started after another process had taken over. One that was past all checks when its
-// process was stopped cannot be held back: it may start as soon as the process goes on.
+// haunts finds the calls that t started after another process had taken over. Those that were past all checks when their
+// process was stopped cannot be held back: they start as soon as the process goes on.
 func (c *check) haunts(t *tenure, later []*tenure) {
 	i := slices.IndexFunc(later, func(other *tenure) bool { return other.process != t.process })
 	if i < 0 {
@@ -161,14 +161,21 @@ func (c *check) haunts(t *tenure, later []*tenure) {
 	}
 }
 
-// resumed tells whether a call is the first that its process started after it had been stopped.
+// resumed tells whether a call is one of the first that its process started after it had been stopped: each of its
+// processors may have been past all checks.
 func (c *check) resumed(call *Call) bool {
 	return slices.ContainsFunc(c.Faults, func(f Fault) bool {
-		if !f.Stops || f.Process != call.Process || call.Start < f.Until {
-			return false
-		}
-		return !slices.ContainsFunc(c.Calls, func(other Call) bool {
-			return other.Process == call.Process && f.Until <= other.Start && other.Start < call.Start
-		})
+		return f.Stops && f.Process == call.Process && call.Start >= f.Until && c.startsBetween(call.Process, f.Until, call.Start) < c.Processors
 	})
+}
+
+// startsBetween counts the calls that process started from after on and before before.
+func (c *check) startsBetween(process string, after, before time.Duration) int {
+	n := 0
+	for i := range c.Calls {
+		if call := &c.Calls[i]; call.Process == process && after <= call.Start && call.Start < before {
+			n++
+		}
+	}
+	return n
 }
