@@ -29,9 +29,11 @@ func (p place) checkSource(s shape, m *Mapping) {
 		}
 	}
 	if s.source == MSK {
-		if stream := p.in(s.stream...); stream.missing() {
+		stream := p.member(s.stream)
+		if stream.missing() {
 			stream.failf("is required: the ARN of the cluster")
 		}
+		m.Stream = stream.loose()
 		return
 	}
 	m.Brokers = p.brokers(s)
@@ -75,8 +77,12 @@ func (p place) advise(s shape, m Mapping) {
 			set.warnf("this is not for Kafka")
 		}
 	}
-	if registry := p.in(append(slices.Clone(s.group[:len(s.group)-1]), "SchemaRegistryConfig")...); !registry.missing() {
+	config := p.in(s.group[:len(s.group)-1]...)
+	if registry := config.member("SchemaRegistryConfig"); !registry.missing() {
 		registry.warnf("schemas are not read here: records arrive as they are in the topic")
+	}
+	if mode := config.member("ConsumptionMode"); mode.text == "Queue" {
+		mode.warnf("queues are not emulated: records are read in order, as without this")
 	}
 	if !m.PartialResponses {
 		p.member("FunctionResponseTypes").warnf("without %s one record that fails brings back its whole batch", partialResponses)

@@ -7,6 +7,8 @@ const (
 	no truth = iota
 	yes
 	maybe
+	// asked is a condition that is being evaluated.
+	asked
 )
 
 func truthOf(b bool) truth {
@@ -20,17 +22,20 @@ func truthOf(b bool) truth {
 func (p place) named() truth {
 	name := p.text
 	condition := p.section("Conditions").raw(name)
-	switch holds, done := p.conditions[name]; {
+	holds, ok := p.conditions[name]
+	switch {
 	case condition.missing():
 		p.failf("there is no condition %q", name)
 		return maybe
-	case done:
+	case holds == asked:
+		p.failf("condition %s depends on itself", name)
+		return maybe
+	case ok:
 		return holds
 	}
-	p.conditions[name] = no
-	holds := condition.test()
-	p.conditions[name] = holds
-	return holds
+	p.conditions[name] = asked
+	p.conditions[name] = condition.test()
+	return p.conditions[name]
 }
 
 // test evaluates a condition.

@@ -53,7 +53,6 @@ func (p place) mapping(s shape, id string) Mapping {
 	m := Mapping{
 		LogicalID: id,
 		Source:    s.source,
-		Stream:    p.in(s.stream...).loose(),
 		Topic:     p.topic(),
 		Group:     p.in(s.group...).group(),
 		BatchSize: p.member("BatchSize").number(1, maxBatch, defaultBatch),
@@ -137,6 +136,8 @@ func (p place) start() (Start, time.Time) {
 		at.failf("is required with AT_TIMESTAMP, in seconds since 1970")
 	case start == AtTimestamp:
 		return start, at.timestamp()
+	case start == Latest:
+		position.notef("misses what is written while AWS creates the mapping, or changes it")
 	}
 	return start, time.Time{}
 }

@@ -73,7 +73,7 @@ type reader struct {
 	options    Options
 	root       place
 	parameters map[string]value
-	// conditions are those that were evaluated; one that is being evaluated is false.
+	// conditions are those that were evaluated.
 	conditions map[string]truth
 	// names are those of functions, by logical id. The name of one that is being looked for is its id.
 	names map[string]value

@@ -30,6 +30,7 @@ func TestParseRefuses(t *testing.T) {
 		{"memory", fmt.Sprintf(plain, "MemorySize: 64"), "MemorySize: is 64, must be 128 to 10240"},
 		{"concurrency", fmt.Sprintf(plain, "ReservedConcurrentExecutions: -1"), "ReservedConcurrentExecutions: is -1, must be at least 0"},
 		{"two architectures", fmt.Sprintf(plain, "Architectures: [arm64, x86_64]"), "Architectures: must name one architecture, not 2"},
+		{"one more architecture than the global one", "Globals: {Function: {Architectures: [arm64]}}\n" + fmt.Sprintf(serverless, "Architectures: [x86_64]"), "Architectures: must name one architecture, not 2"},
 		{"an unknown architecture", fmt.Sprintf(plain, "Architectures: [riscv]"), `Architectures[0]: is "riscv", must be one of x86_64, arm64`},
 		{"a reserved variable", fmt.Sprintf(plain, "Environment: {Variables: {AWS_REGION: x}}"), "Variables.AWS_REGION: Lambda sets this variable itself"},
 		{"the name of a variable", fmt.Sprintf(plain, "Environment: {Variables: {A-B: x}}"), "Variables.A-B: the name of a variable"},

@@ -10,8 +10,11 @@ type shape struct {
 	name       string
 	source     Source
 	properties []string
-	// stream, servers and group lead to the settings that differ.
-	stream, servers, group []string
+	// stream is the property with the ARN of MSK; servers leads to the brokers of SelfManaged.
+	stream  string
+	servers []string
+	// group leads to the consumer group.
+	group []string
 }
 
 // common are the properties that all shapes have.
@@ -31,22 +34,22 @@ var (
 	mskEvent = shape{
 		name: "an event of type MSK", source: MSK,
 		properties: append([]string{"ConsumerGroupId", "SchemaRegistryConfig", "Stream"}, common...),
-		stream:     []string{"Stream"}, group: []string{"ConsumerGroupId"},
+		stream:     "Stream", group: []string{"ConsumerGroupId"},
 	}
 	selfManagedEvent = shape{
 		name: "an event of type SelfManagedKafka", source: SelfManaged,
 		properties: append([]string{"ConsumerGroupId", bootstrapServers, "SchemaRegistryConfig", "SecretsManagerKmsKeyId"}, common...),
-		stream:     []string{"Stream"}, servers: []string{bootstrapServers}, group: []string{"ConsumerGroupId"},
+		servers:    []string{bootstrapServers}, group: []string{"ConsumerGroupId"},
 	}
-	resourceProperties = append([]string{managedConfig, "EventSourceArn", "FunctionName", "KmsKeyArn", "SelfManagedEventSource", selfManagedConfig, "Tags"}, common...)
+	resourceProperties = append([]string{managedConfig, "EventSourceArn", "FunctionName", "SelfManagedEventSource", selfManagedConfig, "Tags"}, common...)
 	managedResource    = shape{
 		name: eventSourceMapping, source: MSK, properties: resourceProperties,
-		stream: []string{"EventSourceArn"}, group: []string{managedConfig, "ConsumerGroupId"},
+		stream: "EventSourceArn", group: []string{managedConfig, "ConsumerGroupId"},
 	}
 	selfManagedResource = shape{
 		name: eventSourceMapping, source: SelfManaged, properties: resourceProperties,
-		stream: []string{"EventSourceArn"}, servers: []string{"SelfManagedEventSource", "Endpoints", bootstrapServers},
-		group: []string{selfManagedConfig, "ConsumerGroupId"},
+		servers: []string{"SelfManagedEventSource", "Endpoints", bootstrapServers},
+		group:   []string{selfManagedConfig, "ConsumerGroupId"},
 	}
 )
 
