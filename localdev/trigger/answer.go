@@ -56,7 +56,7 @@ func plain(err error) error {
 	return errors.New("it is not JSON")
 }
 
-// select returns the records that identifiers name, in the order of records. One that names none of them is an error.
+// selectFailed returns the records that identifiers name, in the order of records. One that names none of them is an error.
 func selectFailed(records []*record, identifiers []identifier, e *encoder) ([]*record, error) {
 	named := make(map[identifier]bool, len(identifiers))
 	for _, id := range identifiers {

@@ -61,8 +61,8 @@ func (b *batch) with(records []*record) *batch {
 // claims are the partitions of the batch, in the order of its records.
 func (b *batch) claims() []*claim {
 	var claims []*claim
-	for i, r := range b.records {
-		if i == 0 || b.records[i-1].claim != r.claim {
+	for _, r := range b.records {
+		if n := len(claims); n == 0 || claims[n-1] != r.claim {
 			claims = append(claims, r.claim)
 		}
 	}

@@ -46,6 +46,12 @@ func (c *claim) frontier() int64 {
 
 // take appends what was received, records or offsets only.
 func (c *claim) take(a arrival) {
+	if a.reset {
+		// From here on the log's offsets stand for other records.
+		c.waiting, c.size = nil, 0
+		c.next = a.offset
+		return
+	}
 	if a.offset < c.next {
 		return
 	}

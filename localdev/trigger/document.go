@@ -36,7 +36,7 @@ type document struct {
 	ResponseContext *responseContext `json:"responseContext"`
 	Version         string           `json:"version"`
 	Timestamp       string           `json:"timestamp"`
-	Batch           batchInfo        `json:"KafkaBatchInfo"`
+	Batch           batchInfo        `json:"KafkaBatchInfo"` //nolint:tagliatelle // AWS writes it so
 	Payload         jsontext.Value   `json:"payload,omitzero"`
 }
 

@@ -112,34 +112,33 @@ func appendSigned(b, bytes []byte) []byte {
 	return append(b, ']')
 }
 
-// event returns the event of records, those of a partition behind one another.
+// event returns the event of records, of which there is one at least, those of a partition behind one another.
 func (e *encoder) event(records []*record) []byte {
 	b := append(make([]byte, 0, e.size(records)), e.prefix...)
-	for i, r := range records {
+	var last *claim
+	for _, r := range records {
 		switch {
-		case i > 0 && records[i-1].claim == r.claim:
+		case r.claim == last:
 			b = append(b, ',')
-		case i > 0:
+		case last != nil:
 			b = append(b, "],"...)
 			fallthrough
 		default:
 			b = append(appendString(b, e.partitionName(r.claim.partition)), ":["...)
 		}
-		b = append(b, r.encoded...)
+		b, last = append(b, r.encoded...), r.claim
 	}
-	if len(records) > 0 {
-		b = append(b, ']')
-	}
-	return append(b, "}}"...)
+	return append(b, "]}}"...)
 }
 
 // size bounds the length of the event of records from above.
 func (e *encoder) size(records []*record) int {
 	n := e.empty()
-	for i, r := range records {
+	var last *claim
+	for _, r := range records {
 		n += len(r.encoded) + 1
-		if i == 0 || records[i-1].claim != r.claim {
-			n += e.partitionSize()
+		if r.claim != last {
+			n, last = n+e.partitionSize(), r.claim
 		}
 	}
 	return n

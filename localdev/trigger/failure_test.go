@@ -245,7 +245,7 @@ func TestRecordsGrowOldWhileTheyAreTried(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1)
 	b.spec.MaxAge = 500 * time.Millisecond
-	b.start(func(_ context.Context, e event) (string, error) { return "", errors.New("always") })
+	b.start(func(context.Context, event) (string, error) { return "", errors.New("always") })
 	b.broker.ProduceTo(t, b.topic, 0, &kgo.Record{Value: []byte("x"), Timestamp: time.Now()})
 	b.committed(map[int32]int64{0: 1})
 	if b.kinds()[trigger.Dropped] != 1 || b.calls()["x"] < 2 {

@@ -1,7 +1,9 @@
 package trigger
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -125,6 +127,10 @@ func (m *mapping) client() []kgo.Opt {
 type arrival struct {
 	offset int64
 	record *record
+	// filtered tells that the mapping's filters left the record out.
+	filtered bool
+	// reset tells that nothing was received: the log has lost its end or was made anew, and reading goes on at offset.
+	reset bool
 }
 
 // poll hands the loop what is received. Partitions are not taken away between the two.
@@ -132,50 +138,46 @@ func (m *mapping) poll(ctx context.Context) {
 	for ctx.Err() == nil {
 		fetches := m.kafka.PollRecords(ctx, pollRecords)
 		arrived := map[int32][]arrival{}
-		filtered := 0
 		now := time.Now()
-		fetches.EachRecord(func(r *kgo.Record) {
-			a := m.prepare(r, now)
-			if a.record == nil && !r.Attrs.IsControl() {
-				filtered++
-			}
-			arrived[r.Partition] = append(arrived[r.Partition], a)
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			arrived[p.Partition] = append(arrived[p.Partition], m.prepare(p, now)...)
 		})
 		m.call(func() {
-			m.failedToPoll(ctx, fetches.Errors())
-			m.received(arrived, filtered)
+			if ctx.Err() == nil {
+				m.received(arrived, fetches.Errors())
+			}
 		})
 		m.kafka.AllowRebalance()
 	}
 }
 
-func (m *mapping) failedToPoll(ctx context.Context, errs []kgo.FetchError) {
+// prepare filters and encodes records. It keeps nothing of the fetch that they lie in.
+func (m *mapping) prepare(p kgo.FetchTopicPartition, now time.Time) []arrival {
+	arrivals := make([]arrival, 0, len(p.Records)+1)
+	for _, r := range p.Records {
+		a := arrival{offset: r.Offset}
+		switch {
+		case r.Attrs.IsControl():
+		case !m.filter.Match(r.Value).Delivered():
+			a.filtered = true
+		default:
+			a.record = &record{
+				offset: r.Offset, timestamp: r.Timestamp, key: bytes.Clone(r.Key), encoded: m.encoder.record(r), arrived: now,
+			}
+		}
+		arrivals = append(arrivals, a)
+	}
+	if loss, ok := errors.AsType[*kgo.ErrDataLoss](p.Err); ok {
+		arrivals = append(arrivals, arrival{offset: max(loss.ResetTo, 0), reset: true})
+	}
+	return arrivals
+}
+
+func (m *mapping) received(arrived map[int32][]arrival, errs []kgo.FetchError) {
 	for _, e := range errs {
-		if ctx.Err() == nil {
-			m.warn(codePoll, fmt.Errorf("partition %d: %w", e.Partition, e.Err))
-		}
+		m.warn(codePoll, fmt.Errorf("partition %d: %w", e.Partition, e.Err))
 	}
-}
-
-// prepare filters and encodes r. It keeps nothing of the fetch that r lies in.
-func (m *mapping) prepare(r *kgo.Record, now time.Time) arrival {
-	a := arrival{offset: r.Offset}
-	if !r.Attrs.IsControl() && m.filter.Match(r.Value).Delivered() {
-		a.record = &record{
-			offset: r.Offset, timestamp: r.Timestamp, key: clone(r.Key), encoded: m.encoder.record(r), arrived: now,
-		}
-	}
-	return a
-}
-
-func clone(b []byte) []byte {
-	if b == nil {
-		return nil
-	}
-	return append([]byte{}, b...)
-}
-
-func (m *mapping) received(arrived map[int32][]arrival, filtered int) {
+	filtered := 0
 	for partition, arrivals := range arrived {
 		c := m.claims[partition]
 		if c == nil || c.leaving {
@@ -183,6 +185,9 @@ func (m *mapping) received(arrived map[int32][]arrival, filtered int) {
 		}
 		for _, a := range arrivals {
 			c.take(a)
+			if a.filtered {
+				filtered++
+			}
 		}
 	}
 	if filtered > 0 {
@@ -260,11 +265,11 @@ func (m *mapping) bounds(ctx context.Context) (starts, ends, begins map[int32]in
 		return offsets
 	}
 	starts = list(m.kafka.Admin.ListStartOffsets(ctx, m.spec.Topic))
-	// What is appended between the two questions must lie below the end.
 	begins = starts
 	if m.spec.Start == template.AtTimestamp {
 		begins = list(m.kafka.Admin.ListOffsetsAfterMilli(ctx, m.spec.StartAt.UnixMilli(), m.spec.Topic))
 	}
+	// Asked for last, the end lies behind all other answers.
 	ends = list(m.kafka.Admin.ListEndOffsets(ctx, m.spec.Topic))
 	if m.spec.Start == template.Latest {
 		begins = ends

@@ -81,8 +81,8 @@ func (e Event) String() string {
 
 func ranges(records []*record) []Range {
 	var list []Range
-	for i, r := range records {
-		if i == 0 || records[i-1].claim != r.claim {
+	for _, r := range records {
+		if n := len(list); n == 0 || list[n-1].Partition != r.claim.partition {
 			list = append(list, Range{Partition: r.claim.partition, First: r.offset})
 		}
 		list[len(list)-1].Last = r.offset

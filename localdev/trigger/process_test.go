@@ -77,7 +77,7 @@ func TestProcessesAreKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := map[string]bool{}
-	for _, v := range strings.Fields(string(written)) {
+	for v := range strings.FieldsSeq(string(written)) {
 		done[v] = true
 	}
 	for p := range 4 {

@@ -32,8 +32,8 @@ type Options struct {
 	Kafka kafkaclient.Config
 	// FunctionARN names the function in what goes to an on-failure destination. Default: a made-up one.
 	FunctionARN string
-	// Concurrency bounds the invocations at a time; beyond the number of partitions it changes nothing. Default: one per
-	// partition.
+	// Concurrency bounds the invocations at a time; beyond the number of partitions it changes nothing. Default: five for each
+	// of the mapping's MaxPollers, as AWS has it; without those one per partition.
 	Concurrency int
 	// Backoff is how long a batch waits before it is tried again, from its first failure on. Default: 1 s, doubled up to 30 s.
 	Backoff pipeline.Backoff
@@ -58,6 +58,8 @@ type Options struct {
 const (
 	defaultDrain          = 20 * time.Second
 	defaultSessionTimeout = 30 * time.Second
+	// invocationsPerPoller is how many invocations at a time AWS gives a provisioned poller.
+	invocationsPerPoller = 5
 	// maxBatchSize is AWS's.
 	maxBatchSize = 10_000
 	// retriesWithDestination takes the place of endless retries where there is a destination.
@@ -75,6 +77,7 @@ func (o *Options) withDefaults(m *template.Mapping) Options {
 	c.FunctionARN = cmp.Or(c.FunctionARN, "arn:aws:lambda:us-east-1:000000000000:function:"+cmp.Or(m.LogicalID, "function"))
 	c.Backoff.First = cmp.Or(c.Backoff.First, time.Second)
 	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 30*time.Second), c.Backoff.First)
+	c.Concurrency = cmp.Or(c.Concurrency, invocationsPerPoller*m.MaxPollers)
 	c.Drain = cmp.Or(c.Drain, defaultDrain)
 	c.SessionTimeout = cmp.Or(c.SessionTimeout, defaultSessionTimeout)
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))

@@ -85,12 +85,12 @@ func (l lambda) Invoke(ctx context.Context, payload []byte) (process.Result, err
 	if err := json.Unmarshal(payload, &e); err != nil {
 		return process.Result{}, err
 	}
-	answer, err := l(ctx, e)
+	answer, failed := l(ctx, e)
 	switch {
-	case errors.Is(err, errService) || err != nil && ctx.Err() != nil:
-		return process.Result{}, err
-	case err != nil:
-		return process.Result{RequestID: "request", Error: &process.FunctionError{Type: "Oops", Message: err.Error()}}, nil
+	case errors.Is(failed, errService) || failed != nil && ctx.Err() != nil:
+		return process.Result{}, failed
+	case failed != nil:
+		return process.Result{RequestID: "request", Error: &process.FunctionError{Type: "Oops", Message: failed.Error()}}, nil //nolint:nilerr // what a function does wrong is a result
 	}
 	return process.Result{RequestID: "request", Payload: []byte(answer)}, nil
 }
