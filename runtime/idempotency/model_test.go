@@ -93,6 +93,9 @@ func (m *machine) Complete(t *rapid.T) {
 	if mine && m.model.state == idempotency.Published {
 		return // it may be repeated until it is published
 	}
+	if mine && m.model.state == idempotency.Completed {
+		outcome = m.model.outcome // with the same arguments
+	}
 	err := m.store.Complete(t.Context(), m.key, token, outcome)
 	if errors.Is(err, idempotency.ErrLost) == mine || (mine && err != nil) {
 		t.Fatalf("Complete() = %v, want it done: %t", err, mine)
