@@ -32,7 +32,7 @@ func (d *decoder) headers() ([]kafkabinding.Header, error) {
 // was made of that then is taken again.
 func (d *decoder) field() error {
 	i := len(d.fields)
-	if i == len(d.before) {
+	for i >= len(d.before) {
 		d.before = append(d.before, field{})
 	}
 	before := &d.before[i]
