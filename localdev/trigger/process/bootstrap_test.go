@@ -88,8 +88,13 @@ func postInitError() {
 	address := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/init/error"
 	document := `{"errorType":"Settings","errorMessage":"TOPIC is missing","stackTrace":[]}`
 	response, err := http.Post(address, "application/json", strings.NewReader(document))
-	if err != nil || response.StatusCode != http.StatusAccepted {
-		fmt.Println("init/error", response, err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusAccepted {
+		fmt.Println(response.Status)
 	}
 }
 

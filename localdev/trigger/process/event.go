@@ -15,7 +15,7 @@ const (
 	KindInit Kind = "INIT_REPORT"
 	// KindStart: an invocation is handed to a process.
 	KindStart Kind = "START"
-	// KindEnd: an invocation is over. A report follows.
+	// KindEnd: an invocation is over. A report follows. There is neither for one that its caller gave up.
 	KindEnd Kind = "END"
 	// KindReport: how long an invocation took, and what failed.
 	KindReport Kind = "REPORT"

@@ -13,13 +13,13 @@ type failure struct {
 	Type    string `json:"errorType"`
 }
 
-func refuse(w http.ResponseWriter, status int, errorType, format string, args ...any) {
+func refusef(w http.ResponseWriter, status int, errorType, format string, args ...any) {
 	answerJSON(w, status, failure{Message: fmt.Sprintf(format, args...), Type: errorType})
 }
 
 // refuseTransition says that it is not the time for what the process asks.
 func refuseTransition(w http.ResponseWriter, from, to state) {
-	refuse(w, http.StatusForbidden, "InvalidStateTransition",
+	refusef(w, http.StatusForbidden, "InvalidStateTransition",
 		"State transition from %s to %s failed for runtime. Error: State transition is not allowed", from, to)
 }
 

@@ -19,7 +19,7 @@ const maxRegistration = 64 << 10
 // register registers the process itself as an extension that waits for no events.
 func (s *Session) register(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get(headerExtensionName) == "" {
-		refuse(w, http.StatusForbidden, "Extension.InvalidExtensionName", "Empty extension name")
+		refusef(w, http.StatusForbidden, "Extension.InvalidExtensionName", "Empty extension name")
 		return
 	}
 	var request struct {
@@ -30,16 +30,16 @@ func (s *Session) register(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(body, &request)
 	}
 	if err != nil {
-		refuse(w, http.StatusForbidden, "InvalidRequestFormat", "%v", err)
+		refusef(w, http.StatusForbidden, "InvalidRequestFormat", "%v", err)
 		return
 	}
 	if len(request.Events) > 0 {
-		refuse(w, http.StatusForbidden, "Extension.InvalidEventType", "%s: extensions that wait for events are not emulated", request.Events[0])
+		refusef(w, http.StatusForbidden, "Extension.InvalidEventType", "%s: extensions that wait for events are not emulated", request.Events[0])
 		return
 	}
 	id, ok := s.extend()
 	if !ok {
-		refuse(w, http.StatusForbidden, "Extension.RegistrationClosed", "Extension registration closed already")
+		refusef(w, http.StatusForbidden, "Extension.RegistrationClosed", "Extension registration closed already")
 		return
 	}
 	w.Header().Set(headerExtensionID, id)
@@ -67,15 +67,15 @@ func (s *Session) extend() (id string, ok bool) {
 func (s *Session) extensionNext(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get(headerExtensionID)
 	if id == "" {
-		refuse(w, http.StatusForbidden, "Extension.MissingExtensionIdentifier", "Missing %s header", headerExtensionID)
+		refusef(w, http.StatusForbidden, "Extension.MissingExtensionIdentifier", "Missing %s header", headerExtensionID)
 		return
 	}
 	if _, err := uuid.Parse(id); err != nil {
-		refuse(w, http.StatusForbidden, "Extension.InvalidExtensionIdentifier", "Invalid %s", headerExtensionID)
+		refusef(w, http.StatusForbidden, "Extension.InvalidExtensionIdentifier", "Invalid %s", headerExtensionID)
 		return
 	}
 	if !s.isExtension(id) {
-		refuse(w, http.StatusForbidden, "Extension.UnknownExtensionIdentifier", "Unknown extension %s", id)
+		refusef(w, http.StatusForbidden, "Extension.UnknownExtensionIdentifier", "Unknown extension %s", id)
 		return
 	}
 	select {

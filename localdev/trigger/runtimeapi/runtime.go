@@ -40,7 +40,7 @@ func (s *Session) invocationNext(w http.ResponseWriter, r *http.Request) {
 			s.stopPolling()
 			return
 		case <-s.closed:
-			refuse(w, http.StatusForbidden, "UnknownAddress", "the process is to end")
+			refusef(w, http.StatusForbidden, "UnknownAddress", "the process is to end")
 			return
 		}
 	}
@@ -130,7 +130,7 @@ func (s *Session) answer(w http.ResponseWriter, r *http.Request, of func(body []
 	e, from, ok := s.responds(r.PathValue("id"))
 	switch {
 	case e == nil:
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		refusef(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return
 	case !ok:
 		refuseTransition(w, from, responding)
@@ -140,10 +140,10 @@ func (s *Session) answer(w http.ResponseWriter, r *http.Request, of func(body []
 	switch {
 	case err != nil:
 		s.finish(e, running, nil)
-		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+		refusef(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 	case size > MaxPayload:
 		s.finish(e, responded, &Answer{Payload: tooLarge(size), Failed: true, ErrorType: TypeResponseTooLarge})
-		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "Exceeded maximum allowed payload size (%d bytes).", MaxPayload)
+		refusef(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "Exceeded maximum allowed payload size (%d bytes).", MaxPayload)
 	default:
 		answer := of(body)
 		s.finish(e, responded, &answer)
@@ -184,7 +184,7 @@ func (s *Session) initError(w http.ResponseWriter, r *http.Request) {
 	body, size, err := read(r.Body)
 	switch {
 	case err != nil:
-		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+		refusef(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 		return
 	case size > MaxPayload:
 		body = tooLarge(size)

@@ -39,7 +39,7 @@ type Server struct {
 func Start() (*Server, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("Lambda Runtime API: %w", err)
+		return nil, fmt.Errorf("listening for the Lambda Runtime API: %w", err)
 	}
 	s := &Server{addr: listener.Addr().String(), served: make(chan struct{}), sessions: map[string]*Session{}}
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: maxHeader}
@@ -100,7 +100,7 @@ func (s *Server) routes() http.Handler {
 				handle(session, w, r)
 				return
 			}
-			refuse(w, http.StatusForbidden, "UnknownAddress", "no running process has this address")
+			refusef(w, http.StatusForbidden, "UnknownAddress", "no running process has this address")
 		})
 	}
 	return s.local(mux)
@@ -110,12 +110,12 @@ func (s *Server) routes() http.Handler {
 func (s *Server) local(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.enter() {
-			refuse(w, http.StatusServiceUnavailable, "InternalServerError", "the server is closed")
+			refusef(w, http.StatusServiceUnavailable, "InternalServerError", "the server is closed")
 			return
 		}
 		defer s.handlers.Done()
 		if r.Host != s.addr {
-			refuse(w, http.StatusForbidden, "UnknownHost", "the address is %s", s.addr)
+			refusef(w, http.StatusForbidden, "UnknownHost", "the address is %s", s.addr)
 			return
 		}
 		next.ServeHTTP(w, r)
