@@ -37,6 +37,7 @@ var kinds = []struct {
 }{
 	{"decode", (*bench).decoding},
 	{"encode", (*bench).encoding},
+	{"lambda", (*bench).invoking},
 	{"consume", (*bench).consuming},
 	{"lanes", (*bench).handling},
 	{"produce", (*bench).producing},
@@ -48,7 +49,7 @@ var kinds = []struct {
 
 // alone are the figures that need no broker, real those that only a real one can show.
 var (
-	alone    = []string{"decode", "encode"}
+	alone    = []string{"decode", "encode", "lambda"}
 	realOnly = []string{"transactions"}
 )
 

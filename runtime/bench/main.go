@@ -112,7 +112,7 @@ func run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 		return err
 	}
 	if len(results) > 0 {
-		all.add(&section{title: "Codec", results: results})
+		all.add(&section{title: "Without a broker", results: results})
 	}
 	for _, b := range clusters(s, stderr) {
 		section, err := b.onCluster(ctx)
