@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace/millrace/runtime/breaker"
@@ -45,13 +43,11 @@ func runInGroups(ctx context.Context, lookup function.Lookup, specs []function.S
 }
 
 func newGroupDoor(ctx context.Context, s *settings, functions []pipeline.Function, o *Options) (*groupDoor, error) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := telemetry.NewMetrics(registry, specsOf(functions)...)
+	log := o.logger(s)
+	metrics, err := newMeter(specsOf(functions), log)
 	if err != nil {
 		return nil, err
 	}
-	log := o.logger(s)
 	d := &groupDoor{monitor: newMonitor(metrics, specsOf(functions), o.Started)}
 	d.process = &process{
 		settings:  s,
@@ -64,15 +60,18 @@ func newGroupDoor(ctx context.Context, s *settings, functions []pipeline.Functio
 		},
 	}
 	d.monitor.SetCircuits(d.circuits.States)
-	if err := d.open(ctx, registry); err != nil {
+	if err := d.open(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
 // open connects what the door needs. What it opened before an error is for close.
-func (d *groupDoor) open(ctx context.Context, metrics prometheus.Gatherer) (err error) {
+func (d *groupDoor) open(ctx context.Context) (err error) {
 	s := d.settings
+	if err := d.trace(); err != nil {
+		return err
+	}
 	d.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
 	if err != nil {
 		return err
@@ -85,7 +84,7 @@ func (d *groupDoor) open(ctx context.Context, metrics prometheus.Gatherer) (err 
 	if err := d.remember(ctx); err != nil {
 		return err
 	}
-	d.server, err = telemetry.NewServer(s.Telemetry.HTTPAddr, telemetry.NewMux(d.monitor.Health, metrics), d.log)
+	d.server, err = telemetry.NewServer(s.Telemetry.HTTPAddr, d.monitor.mux(d.monitor.Health), d.log)
 	return err
 }
 

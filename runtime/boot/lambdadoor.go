@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,7 @@ type lambdaDoor struct {
 	// connections are those of the sink.
 	connections *kafkaclient.Connections
 	requests    *requests
+	metrics     *telemetry.EMF
 	// fits warns once, at the first invocation, where attempts cannot fit.
 	fits sync.Once
 
@@ -63,14 +65,14 @@ func newLambdaDoor(ctx context.Context, lookup function.Lookup, specs []function
 	}
 	s.name(functions)
 	collectWithin(lookup, platform.MemoryMB<<20)
-	d := &lambdaDoor{requests: &requests{}, awake: now()}
+	d := &lambdaDoor{requests: &requests{}, metrics: telemetry.NewEMF(os.Stdout, s.Telemetry), awake: now()}
 	log := d.requests.logger(o.logger(s))
 	d.process = &process{
 		settings:  s,
 		functions: functions,
 		log:       log,
-		circuits:  breaker.NewSet(s.Breaker.options(log, nil)),
-		observers: append([]pipeline.Observer{telemetry.NewOutcomeLog(log)}, o.Observers...),
+		circuits:  breaker.NewSet(s.Breaker.options(log, d.metrics.CircuitChanged)),
+		observers: append([]pipeline.Observer{d.metrics, telemetry.NewOutcomeLog(log)}, o.Observers...),
 		around:    func(function.Spec) []pipeline.Middleware { return nil },
 	}
 	// What uses the standard logs, as the client of Lambda does, writes the same kind of lines.
@@ -102,6 +104,9 @@ func oneGroup(functions []pipeline.Function) error {
 
 // open connects what the door needs. What it opened before an error is for close.
 func (d *lambdaDoor) open(ctx context.Context, platform *lambdaSettings) error {
+	if err := d.trace(); err != nil {
+		return err
+	}
 	out, err := d.outlet(platform)
 	if err != nil {
 		return err
@@ -175,7 +180,18 @@ func (d *lambdaDoor) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	d.thaw()
 	defer func() { d.awake = now() }()
 	d.fits.Do(func() { d.warnOfAttempts(ctx) })
-	return d.trigger.Invoke(ctx, payload)
+	answer, err := d.trigger.Invoke(ctx, payload)
+	d.metrics.HandedBack(bytes.Count(answer, []byte(`"itemIdentifier"`)))
+	d.flush(ctx)
+	return answer, err
+}
+
+// flush writes metrics and sends spans: a process that is frozen does neither. They are lost rather than the answer.
+func (d *lambdaDoor) flush(ctx context.Context) {
+	d.tracing.Flush(ctx)
+	if err := d.metrics.Flush(); err != nil {
+		d.log.ErrorContext(ctx, "metrics are lost", "error", err)
+	}
 }
 
 // longestSleep is after how long without an invocation connections are made anew. What lies between may have forgotten

@@ -5,7 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -136,7 +139,7 @@ func TestLambdaAnswersWhenEverythingIsPublished(t *testing.T) {
 		t.Errorf("dead letter %v", letter.Headers)
 	}
 	p.end(t)
-	if strings.Contains(p.stdout.String(), "answer") {
+	if strings.Contains(p.stdout.String(), `"event"`) {
 		t.Errorf("what is published is printed, too:\n%s", p.stdout)
 	}
 }
@@ -355,5 +358,42 @@ func TestAnInvocationThatRunsIsWaitedFor(t *testing.T) {
 	want := `{"batchItemFailures":[{"itemIdentifier":{"partition":"orders-0","offset":0}}]}`
 	if got := receive(t, p.answers, "answer"); got.failed || got.body != want {
 		t.Errorf("answer %+v, want %s", got, want)
+	}
+}
+
+// A process that is frozen writes and sends nothing: what there is to tell of an invocation is told before its answer.
+func TestMetricsAndSpansAreOutBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	spans := make(chan string, 10)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		spans <- string(body)
+	}))
+	t.Cleanup(collector.Close)
+	p := startProgram(t, with(samLocal, "OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL))
+	p.invokeWithin(t, "1", trigger(0, "a", "waits"), time.Second)
+	select {
+	case body := <-spans:
+		if !strings.Contains(body, "answer-0") {
+			t.Errorf("spans %s", body)
+		}
+	default:
+		t.Error("no spans when the answer came")
+	}
+	receive(t, p.asked, "question for an invocation")
+	p.signal(t, syscall.SIGKILL)
+	p.wait(t)
+	all := lines(t, p.stdout.String())
+	done, handedBack := 0.0, 0.0
+	for _, line := range all {
+		if n, ok := line["kafka_messages_done_total"].(float64); ok {
+			done += n
+		}
+		if n, ok := line["kafka_messages_handed_back_total"].(float64); ok {
+			handedBack += n
+		}
+	}
+	if done != 1 || handedBack != 1 {
+		t.Errorf("%v done, %v handed back in %s", done, handedBack, p.stdout)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // monitor passes what consumers report on to health and metrics.
 type monitor struct {
 	*telemetry.Health
-	*telemetry.Metrics
+	*meter
 
 	started func()
 
@@ -20,8 +20,8 @@ type monitor struct {
 	missing map[string]bool
 }
 
-func newMonitor(metrics *telemetry.Metrics, specs []function.Spec, started func()) *monitor {
-	m := &monitor{Health: telemetry.NewHealth(), Metrics: metrics, started: started, missing: map[string]bool{}}
+func newMonitor(metrics *meter, specs []function.Spec, started func()) *monitor {
+	m := &monitor{Health: telemetry.NewHealth(), meter: metrics, started: started, missing: map[string]bool{}}
 	topics := map[string]bool{}
 	for _, spec := range specs {
 		topics[spec.Topic], m.missing[spec.Group] = true, true

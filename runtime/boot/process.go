@@ -3,12 +3,14 @@ package boot
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/idempotency"
 	"github.com/millrace/millrace/runtime/middleware"
 	"github.com/millrace/millrace/runtime/pipeline"
+	"github.com/millrace/millrace/runtime/telemetry"
 )
 
 // process is what the functions of a program share, behind either door.
@@ -19,10 +21,19 @@ type process struct {
 	circuits  *breaker.Set
 	// ledger is nil where handled events are not remembered.
 	ledger *idempotency.Ledger
+	// tracing is nil where no spans are made.
+	tracing *telemetry.Tracing
 	// observers are told of each outcome.
 	observers []pipeline.Observer
 	// around is what stands around the standard middleware of a function.
 	around func(function.Spec) []pipeline.Middleware
+}
+
+// trace starts to make spans, where the settings ask for them.
+func (p *process) trace() (err error) {
+	p.tracing, err = telemetry.StartTracing(p.settings.Telemetry, p.log)
+	p.observers = append(p.observers, p.tracing)
+	return err
 }
 
 // remember opens what remembers handled events, where the settings name it.
@@ -31,8 +42,9 @@ func (p *process) remember(ctx context.Context) (err error) {
 	return err
 }
 
-// close ends the connections that the process keeps.
+// close sends the last spans and ends the connections that the process keeps.
 func (p *process) close() error {
+	p.tracing.Close()
 	if p.ledger == nil {
 		return nil
 	}
@@ -46,7 +58,7 @@ func (p *process) pipeline(group string, functions []pipeline.Function, out *out
 		Transactional: out.stage != nil,
 		Once:          p.once(),
 		Middleware: func(spec function.Spec) []pipeline.Middleware {
-			return append(p.around(spec), standard(spec)...)
+			return slices.Concat([]pipeline.Middleware{p.tracing.Middleware(spec)}, p.around(spec), standard(spec))
 		},
 		Observers: p.observers,
 	})

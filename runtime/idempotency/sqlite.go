@@ -1,12 +1,12 @@
+//go:build !lambda.norpc
+
 package idempotency
 
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"time"
@@ -15,9 +15,6 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
-
-//go:embed migrations
-var migrations embed.FS
 
 // OpenSQLite returns the Store in the SQLite database of a file, which is created where its folder exists. It may share the
 // database with the handlers' own tables. One process writes at a time, and what is written is synced to the disk: it is
@@ -74,15 +71,6 @@ WHERE key = ?3 AND token = ?4 AND state = 1`,
 			return code != 0 && code != sqlite3.SQLITE_CONSTRAINT
 		},
 	}
-}
-
-// folder returns a part of the embedded files, which is there by construction.
-func folder(name string) fs.FS {
-	part, err := fs.Sub(migrations, name)
-	if err != nil {
-		panic(err)
-	}
-	return part
 }
 
 func explainSQLite(err error) error {

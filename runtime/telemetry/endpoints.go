@@ -3,38 +3,24 @@ package telemetry
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const (
-	// maxScrapes and scrapeTimeout bound the work that /metrics can be made to do.
-	maxScrapes    = 4
-	scrapeTimeout = 10 * time.Second
-	// maxReason bounds one error in an answer, in bytes.
-	maxReason = 1 << 10
-)
+// maxReason bounds one error in an answer, in bytes.
+const maxReason = 1 << 10
 
-// NewMux returns the handler of three paths, for GET and HEAD. Further paths may be added, so that one listener serves
+// NewHealthMux returns the handler of two paths, for GET and HEAD. Further paths may be added, so that one listener serves
 // several things.
 //
 //   - /healthz: 200 as long as the process answers. A broker that is down is not mended by a restart, so it is told in the
 //     body alone: {"status":"healthy","details":{"connectedTopics":5,"activeConsumers":3,"producerConnected":true}};
 //     "unhealthy" has details.error besides, and a process that has circuits tells their states as details.circuits.
 //   - /readyz: 200, or 503 with every unmet condition; with the circuits, too.
-//   - /metrics: what metrics gathers, for Prometheus.
-func NewMux(health *Health, metrics prometheus.Gatherer) *http.ServeMux {
+func NewHealthMux(health *Health) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", health.serveHealth)
 	mux.HandleFunc("GET /readyz", health.serveReady)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-		MaxRequestsInFlight: maxScrapes,
-		Timeout:             scrapeTimeout,
-		EnableOpenMetrics:   true,
-	}))
 	return mux
 }
 
