@@ -53,11 +53,7 @@ func excludedTexts(path []string, operand *tree) ([]condition, *PatternError) {
 		case t.text == "" && folded[name] != nil:
 			return nil, problem(path, "an empty string would exclude every string")
 		}
-		holds, bad := compared(path, t)
-		if bad != nil {
-			return nil, bad
-		}
-		excluded = append(excluded, holds)
+		excluded = append(excluded, compares(comparisons[name], t.text))
 	}
 	return excluded, nil
 }

@@ -101,7 +101,12 @@ func compared(path []string, operand *tree) (condition, *PatternError) {
 	if operand.kind != text {
 		return nil, problem(path, "must be a string")
 	}
-	return func(leaf *tree) bool { return leaf.kind == text && compare(leaf.text, operand.text) }, nil
+	return compares(compare, operand.text), nil
+}
+
+// compares holds for strings of which the comparison does.
+func compares(compare comparison, with string) condition {
+	return func(leaf *tree) bool { return leaf.kind == text && compare(leaf.text, with) }
 }
 
 // hasPrefixFold compares as many characters of s as the prefix has.

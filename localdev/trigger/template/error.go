@@ -9,7 +9,7 @@ import (
 
 // Error is a mistake in a template. [Parse] joins all that it finds.
 type Error struct {
-	// Line is where it is, from 1; 0 if it is nowhere in particular.
+	// Line is where it is, from 1; of what is missing, where it would be.
 	Line int
 	// Path leads to it, such as "Resources.Orders.Properties.Timeout"; empty for the template as a whole.
 	Path string
@@ -18,14 +18,10 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	switch {
-	case e.Line == 0:
-		return fmt.Sprintf("%s: %s", e.Path, e.Problem)
-	case e.Path == "":
+	if e.Path == "" {
 		return fmt.Sprintf("line %d: %s", e.Line, e.Problem)
-	default:
-		return fmt.Sprintf("line %d: %s: %s", e.Line, e.Path, e.Problem)
 	}
+	return fmt.Sprintf("line %d: %s: %s", e.Line, e.Path, e.Problem)
 }
 
 // findings are what is to be said of a template.

@@ -26,6 +26,7 @@ Conditions:
   Either: {"Fn::Or": [{"Condition": Not}, {"Fn::Equals": [a, b]}]}
   Unknown: !Equals [!Ref Needed, x]
   UnknownOrTrue: !Or [!Condition Unknown, !Condition IsText]
+  FalseAndUnknown: !And [!Condition Not, !Condition Unknown]
   UnknownAndFalse: !And [!Condition Unknown, !Condition Not]
 Resources:
   Other: {Type: AWS::Serverless::Function, Properties: {FunctionName: !Sub "${AWS::StackName}-other"}}
@@ -45,6 +46,7 @@ func TestEvaluate(t *testing.T) {
 		{"number", `1.50`, "1.50"},
 		{"boolean", `True`, "true"},
 		{"boolean of YAML 1.1", `yes`, "true"},
+		{"boolean of YAML 1.1, false", `off`, "false"},
 		{"quoted", `"yes"`, "yes"},
 		{"Ref", `!Ref Text`, "text"},
 		{"Ref, long", `{Ref: Number}`, "5"},
@@ -54,6 +56,7 @@ func TestEvaluate(t *testing.T) {
 		{"Ref of a function", `!Ref Other`, "local-other"},
 		{"Ref of a pseudo-parameter", `!Ref AWS::Region`, "us-east-1"},
 		{"Ref of a stack", `!Ref AWS::StackId`, "<AWS::StackId>"},
+		{"Ref of no notifications", `!Join ["", !Ref "AWS::NotificationARNs"]`, ""},
 		{"GetAtt", `!GetAtt Queue.Arn`, "<Queue.Arn>"},
 		{"GetAtt, a list", `{"Fn::GetAtt": [Queue, Arn]}`, "<Queue.Arn>"},
 		{"GetAtt of a function", `!GetAtt Other.Arn`, "arn:aws:lambda:us-east-1:123456789012:function:local-other"},
@@ -81,6 +84,7 @@ func TestEvaluate(t *testing.T) {
 		{"If or", `!If [Either, a, b]`, "b"},
 		{"If unknown", `!If [Unknown, a, b]`, "<If Unknown>"},
 		{"If unknown or true", `!If [UnknownOrTrue, a, b]`, "a"},
+		{"If false and unknown", `!If [FalseAndUnknown, a, b]`, "b"},
 		{"If unknown and false", `!If [UnknownAndFalse, a, b]`, "b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -95,7 +99,7 @@ func TestEvaluate(t *testing.T) {
 				t.Errorf("warnings: %q, want one for a placeholder only", parsed.Warnings)
 			}
 			for _, w := range parsed.Warnings {
-				if !strings.HasPrefix(w, "line 27: Resources.F.Properties.Environment.Variables.XX: ") {
+				if !strings.HasPrefix(w, "line 28: Resources.F.Properties.Environment.Variables.XX: ") {
 					t.Errorf("the warning %q does not say where", w)
 				}
 			}
@@ -105,7 +109,11 @@ func TestEvaluate(t *testing.T) {
 
 func TestNoValueLeavesAMemberOut(t *testing.T) {
 	t.Parallel()
-	f, _ := parse(t, fmt.Sprintf(oneFunction, `!If [Not, a, !Ref AWS::NoValue]`), nil).Function("F")
+	parsed := parse(t, fmt.Sprintf(oneFunction, `!If [Not, a, !Ref AWS::NoValue]`), nil)
+	if f, ok := parsed.Function("Queue"); ok {
+		t.Errorf("Queue is no function, got %+v", f)
+	}
+	f, _ := parsed.Function("F")
 	if v, ok := f.Environment["XX"]; ok {
 		t.Errorf("the variable is there: %q", v)
 	}

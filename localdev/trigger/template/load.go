@@ -25,9 +25,6 @@ func load(data []byte) (value, error) {
 	if err := yaml.Load(data, &document); err != nil {
 		return value{}, fmt.Errorf("the template is not valid YAML: %w", err)
 	}
-	if document.Kind != yaml.DocumentNode || len(document.Content) != 1 {
-		return value{}, &Error{Line: 1, Problem: "the template is empty"}
-	}
 	l := &loader{}
 	return l.value(document.Content[0], 0)
 }

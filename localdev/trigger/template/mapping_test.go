@@ -222,6 +222,7 @@ Resources:
 		"KafkaBootstrapServers: ['a:9092']":                                              "SourceAccessConfigurations: SAM takes no event",
 		"KafkaBootstrapServers: ['a:9092'], SourceAccessConfigurations: [{Type: NTLM}]":  `Type: is "NTLM"`,
 		"KafkaBootstrapServers: a, SourceAccessConfigurations: [{Type: BASIC_AUTH}]":     "KafkaBootstrapServers: must be a list, is text",
+		"KafkaBootstrapServers: !GetAtt Cluster.Brokers":                                 "SourceAccessConfigurations: SAM takes no event",
 		"Stream: x, KafkaBootstrapServers: [a], SourceAccessConfigurations: [{Type: X}]": "Stream: an event of type SelfManagedKafka has no such property",
 	} {
 		_, err := template.Parse(fmt.Appendf(nil, text, given), nil)

@@ -13,6 +13,8 @@ func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	const serverless = "Transform: AWS::Serverless-2016-10-31\nResources: {F: {Type: AWS::Serverless::Function, Properties: {%s}}}\n"
 	const plain = "Resources: {F: {Type: AWS::Lambda::Function, Properties: {%s}}}\n"
+	const plainMapping = "Resources: {F: {Type: AWS::Lambda::Function}, M: {Type: AWS::Lambda::EventSourceMapping, Properties: " +
+		"{FunctionName: F, EventSourceArn: 'arn:aws:kafka:eu-west-1:1:cluster/c/1', StartingPosition: LATEST}}}\n"
 	for _, c := range []struct{ name, text, want string }{
 		{"nothing", "", "not valid YAML"},
 		{"a comment", "# nothing", "the template"},
@@ -37,6 +39,7 @@ func TestParseRefuses(t *testing.T) {
 		{"variables as a list", fmt.Sprintf(plain, "Environment: {Variables: [a]}"), "Variables: must be an object, is a list"},
 		{"an event without type", fmt.Sprintf(serverless, "Events: {E: {}}"), "Events.E.Type: an event has a Type"},
 		{"14 minutes", strings.ReplaceAll(event(), "Timeout: 60", "Timeout: 841"), "line 8: Resources.F.Properties.Timeout: is 14m1s, must be at most 14m0s"},
+		{"a mapping of Kafka without topic", plainMapping, "Resources.M.Properties.Topics: must name exactly one topic, not 0"},
 		{"a parameter without type", "Parameters: {P: {}}\nResources: {}", "Parameters.P: a parameter needs a Type"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -74,6 +77,16 @@ func TestAllErrorsAreJoined(t *testing.T) {
 	first, ok := errors.AsType[*template.Error](err)
 	if !ok || first.Line != 14 || first.Path != properties+"Topics" {
 		t.Errorf("the first is %+v, want the one of the first line", first)
+	}
+}
+
+func TestAnErrorOfAllFunctionsIsToldOnce(t *testing.T) {
+	t.Parallel()
+	const text = "Transform: AWS::Serverless-2016-10-31\nGlobals: {Function: {Role: x}}\n" +
+		"Resources: {F: {Type: AWS::Serverless::Function}, G: {Type: AWS::Serverless::Function}}\n"
+	_, err := template.Parse([]byte(text), nil)
+	if err == nil || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want one error", err)
 	}
 }
 
