@@ -118,10 +118,11 @@ func (s *scanner) pairs(list []byte) []byte {
 		first := bits.TrailingZeros64(others) - 7
 		second := bits.TrailingZeros64(others&(others-1)) - 7
 		one, two := spelled(digits, first), spelled(digits>>((first+8)&63), second-first-8)
-		if byte(text>>(first&63)) != ',' || byte(text>>(second&63)) != ',' || one|two > 255 {
+		behindOne, behindTwo := text>>(first&63)&0xff, text>>(second&63)&0xff
+		if behindOne != ',' || behindTwo != ',' || one|two > 255 {
 			break
 		}
-		list = append(list, byte(one), byte(two))
+		list = append(list, byte(one), byte(two)) //nolint:gosec // neither is above 255
 		s.at += second/8 + 1
 	}
 	return list

@@ -110,7 +110,7 @@ func (s *scenario) try(t *testing.T) *trial {
 	return tr
 }
 
-func (tr *trial) problem(format string, args ...any) {
+func (tr *trial) problemf(format string, args ...any) {
 	tr.problems = append(tr.problems, fmt.Sprintf(format, args...))
 }
 
@@ -139,11 +139,11 @@ func TestLaws(t *testing.T) {
 func (tr *trial) checkTime() {
 	latest := tr.began.Add(tr.timeout).Add(-tr.began.Add(tr.timeout).Sub(tr.closing) / 2)
 	if tr.answered.After(latest) {
-		tr.problem("answered after %s of %s", tr.answered.Sub(tr.began), tr.timeout)
+		tr.problemf("answered after %s of %s", tr.answered.Sub(tr.began), tr.timeout)
 	}
 	for _, c := range tr.calls {
 		if !c.start.Before(tr.closing) {
-			tr.problem("%s started after %s of %s", c.id, c.start.Sub(tr.began), tr.timeout)
+			tr.problemf("%s started after %s of %s", c.id, c.start.Sub(tr.began), tr.timeout)
 		}
 	}
 }
@@ -162,11 +162,11 @@ func (tr *trial) checkAnswer() {
 			}
 		}
 		if failed >= tr.spec.Attempts {
-			tr.problem("%s failed %d times and was to be tried again", r.id(), failed)
+			tr.problemf("%s failed %d times and was to be tried again", r.id(), failed)
 		}
 	}
 	if !slices.Equal(tr.handedBack, want) {
-		tr.problem("handed back %v, unfinished are %v", tr.handedBack, want)
+		tr.problemf("handed back %v, unfinished are %v", tr.handedBack, want)
 	}
 }
 
@@ -178,11 +178,11 @@ func (tr *trial) checkOrder() {
 		if b := before[tr.lane(r)]; b != nil {
 			calls := tr.callsOf(r.id())
 			if len(calls) > 0 && !tr.done[b.id()] {
-				tr.problem("%s was called although %s is not finished", r.id(), b.id())
+				tr.problemf("%s was called although %s is not finished", r.id(), b.id())
 			}
 			for _, c := range tr.callsOf(b.id()) {
 				if len(calls) > 0 && calls[0].start.Before(c.end) {
-					tr.problem("%s was called while %s ran", r.id(), b.id())
+					tr.problemf("%s was called while %s ran", r.id(), b.id())
 				}
 			}
 		}
@@ -201,7 +201,7 @@ func (tr *trial) checkPatience() {
 		last = slices.MaxFunc([]time.Time{last, outcomes[len(outcomes)-1].at}, time.Time.Compare)
 	}
 	if idle := tr.answered.Sub(last); idle > 0 {
-		tr.problem("the answer waited for %s with nothing to do", idle)
+		tr.problemf("the answer waited for %s with nothing to do", idle)
 	}
 	halted := map[string]bool{}
 	for _, r := range tr.records {
@@ -211,11 +211,11 @@ func (tr *trial) checkPatience() {
 		halted[tr.lane(&r)] = true
 		outcomes := tr.outcomes[r.id()]
 		if len(outcomes) == 0 {
-			tr.problem("%s was given up without an attempt", r.id())
+			tr.problemf("%s was given up without an attempt", r.id())
 			continue
 		}
 		if last := outcomes[len(outcomes)-1]; last.verdict == function.Retry && last.at.Add(last.after).Before(tr.closing) {
-			tr.problem("%s was given up although it was due after %s", r.id(), last.after)
+			tr.problemf("%s was given up although it was due after %s", r.id(), last.after)
 		}
 	}
 }
@@ -226,6 +226,6 @@ func (tr *trial) checkWhatIsLeftBehind() {
 	time.Sleep(time.Hour)
 	synctest.Wait()
 	if len(tr.calls) != calls || len(tr.sent) != sent || len(tr.letters) != letters {
-		tr.problem("after the answer: %d calls, %d events, %d dead letters more", len(tr.calls)-calls, len(tr.sent)-sent, len(tr.letters)-letters)
+		tr.problemf("after the answer: %d calls, %d events, %d dead letters more", len(tr.calls)-calls, len(tr.sent)-sent, len(tr.letters)-letters)
 	}
 }

@@ -3,6 +3,7 @@ package msktrigger
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 )
@@ -14,11 +15,11 @@ type memory struct {
 	records slab[Record]
 }
 
-// How large the pieces are.
+// How large the pieces are. Lambda's batches have 100 records, unless it is told otherwise.
 const (
 	pieceBytes   = 16 << 10
 	pieceHeaders = 256
-	pieceRecords = 32
+	pieceRecords = 100
 )
 
 // slab hands out slices that are cut from larger pieces.
@@ -40,7 +41,7 @@ func (s *slab[T]) keep(list []T) []T {
 	if cap(list) == cap(s.free) {
 		s.free = s.free[len(list):len(list)]
 	}
-	return list[:len(list):len(list)]
+	return slices.Clip(list)
 }
 
 // base64 decodes standard base64 with padding. What stands in the bits that padding leaves over is passed over: samples in

@@ -29,6 +29,13 @@ type scanner struct {
 
 // peek passes over white space and returns the byte that follows, 0 at the end.
 func (s *scanner) peek() byte {
+	if s.at < len(s.text) && s.text[s.at] > ' ' {
+		return s.text[s.at]
+	}
+	return s.space()
+}
+
+func (s *scanner) space() byte {
 	for ; s.at < len(s.text); s.at++ {
 		switch c := s.text[s.at]; c {
 		case ' ', '\t', '\r', '\n':
