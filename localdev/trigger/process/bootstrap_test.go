@@ -1,8 +1,8 @@
 package process_test
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -115,6 +115,9 @@ func do(ctx context.Context, t task) (any, error) {
 		return io.MultiReader(strings.NewReader("half"), broken{}), nil
 	case "print":
 		fmt.Print(strings.Repeat(t.Text, t.N))
+	case "stay":
+		fmt.Println(os.Getpid())
+		select {}
 	case "child":
 		return haveChild(t.Text)
 	}
@@ -144,16 +147,21 @@ func haveChild(sleep string) (told, error) {
 	return told{PID: os.Getpid(), Child: child.Process.Pid}, nil
 }
 
-// beParent runs a pool until it is killed. It prints the number of a process of its.
+// beParent runs a pool until it is killed, with a process that stays and prints its number.
 func beParent() {
 	p, err := process.Start(process.Function{
-		Name: "f", Bootstrap: os.Args[0], Environment: map[string]string{initKey: "ok"},
-	}, nil)
-	if err != nil {
-		fmt.Println(err)
-		return
+		Name: "f", Bootstrap: os.Args[0], Timeout: time.Hour, Environment: map[string]string{initKey: "ok"},
+	}, &process.Options{Log: os.Stdout})
+	if err == nil {
+		_, err = p.Invoke(context.Background(), event(task{Do: "stay"}))
 	}
-	result, err := p.Invoke(context.Background(), []byte(`{}`))
-	fmt.Println(string(bytes.TrimSpace(result.Payload)), err)
-	select {}
+	fmt.Println(err)
+}
+
+func event(what task) []byte {
+	payload, err := json.Marshal(what)
+	if err != nil {
+		panic(err)
+	}
+	return payload
 }
