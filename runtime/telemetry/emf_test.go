@@ -225,6 +225,24 @@ func TestEMFBeginsAnewAfterFlush(t *testing.T) {
 	}
 }
 
+func TestEMFMakesDimensionsOfAnyName(t *testing.T) {
+	t.Parallel()
+	schema := emfSchema(t)
+	for name, want := range map[string]string{
+		"": "other", "shop": "shop", ": shop": "shop", "mühle\n": "m?hle?", strings.Repeat("x", 2000): strings.Repeat("x", 1024),
+	} {
+		var b bytes.Buffer
+		m := telemetry.NewEMF(&b, telemetry.Config{ServiceName: name})
+		m.HandedBack(1)
+		if err := m.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if got := emfLines(t, schema, &b)[0]["service"]; got != want {
+			t.Errorf("%q: got %q", name, got)
+		}
+	}
+}
+
 func TestEMFKeepsTheLimits(t *testing.T) {
 	t.Parallel()
 	schema := emfSchema(t)
@@ -276,6 +294,24 @@ func TestEMFDurationsAreNearlyExact(t *testing.T) {
 	}
 	if sum := d["Sum"].(float64); sum < 224.7 || sum > 224.8 || d["Min"] != 0.2 || d["Max"] != 0.699 {
 		t.Errorf("got %v", d)
+	}
+}
+
+func TestEMFDurationsOfEveryLengthAreAHundredValues(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	m := newEMF(&b)
+	for took := time.Microsecond; took < time.Hour; took += took/50 + 1 {
+		o := outcome(function.Done, nil)
+		o.Took = took
+		m.Observe(o)
+	}
+	if err := m.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	d := emfLines(t, emfSchema(t), &b)[0]["kafka_handler_duration_seconds"].(map[string]any)
+	if values := d["Values"].([]any); len(values) < 50 || d["Min"] != 1e-6 || d["Max"].(float64) < 3500 {
+		t.Errorf("got %d values from %g to %g", len(values), d["Min"], d["Max"])
 	}
 }
 

@@ -29,6 +29,8 @@ const (
 	exportRest = 10 * time.Second
 	// exportFailureEvery is how often lost spans are told.
 	exportFailureEvery = time.Minute
+	// maxIdle is after how long a connection is made anew. What lies between may have forgotten it.
+	maxIdle = time.Minute
 	// maxExportAnswer bounds what is read of an answer, in bytes.
 	maxExportAnswer = 64 << 10
 )
@@ -54,6 +56,8 @@ type exporter struct {
 	told  time.Time
 	lost  int
 	cause error
+	// used is when the connection was last used, by the wall clock: others may stand still while a process is frozen.
+	used time.Time
 }
 
 // newExporter returns the exporter that c describes, where c is on.
@@ -76,7 +80,7 @@ func newExporter(c *TracingConfig, log *slog.Logger) (*exporter, error) {
 		e.header.Set(name, value)
 	}
 	e.client = &http.Client{
-		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 1, IdleConnTimeout: maxIdle, ForceAttemptHTTP2: true},
 		// The headers, which may hold a token, are for this receiver alone.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -95,6 +99,7 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	}
 	body, err := e.encode(spans)
 	if err == nil {
+		e.thaw()
 		err = e.send(ctx, body)
 	}
 	if refused, ok := errors.AsType[*rejectedError](err); ok {
@@ -121,6 +126,17 @@ func (e *exporter) rests() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return time.Now().Before(e.resting)
+}
+
+// thaw closes a connection that was not used for long.
+func (e *exporter) thaw() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now().Round(0)
+	if now.Sub(e.used) > maxIdle {
+		e.client.CloseIdleConnections()
+	}
+	e.used = now
 }
 
 func (e *exporter) rest() {

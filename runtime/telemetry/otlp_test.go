@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -186,14 +186,12 @@ func TestOddAnswersAreTaken(t *testing.T) {
 
 func TestHandlersDoNotWaitForACollectorThatIsAway(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
-	silent := newCollector(t)
-	silent.answers = []http.HandlerFunc{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }}
-	for name, endpoint := range map[string]string{"refuses connections": "http://" + closed.Addr().String(), "does not answer": silent.URL} {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(silent.Close)
+	for name, endpoint := range map[string]string{"refuses connections": "http://127.0.0.1:1", "does not answer": silent.URL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log output
@@ -256,9 +254,12 @@ func TestSpansOfHandlers(t *testing.T) {
 		span.End(trace.WithTimestamp(at.Add(2)))
 		return nil, nil
 	})
-	p.Handle(t.Context(), placed())
+	p.Handle(t.Context(), placed("ce_traceparent", eventTrace))
 	tracing.Flush(t.Context())
 	outer := c.attempt(t)
+	if outer.GetFlags() != 0x301 {
+		t.Errorf("the outer span has flags %#x, want sampled, and a parent that is remote", outer.GetFlags())
+	}
 	inner := c.spans()["work \ufffd"]
 	if len(inner) != 1 {
 		t.Fatalf("got %v", c.spans())

@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
+	"go.opentelemetry.io/otel/trace"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
@@ -229,6 +231,18 @@ func TestSpansAreLinkedToTheInvocation(t *testing.T) {
 	link := spans[0].GetLinks()[0]
 	if hex.EncodeToString(link.GetTraceId()) != "5759e988bd862e3fe1be46a994272793" || hex.EncodeToString(link.GetSpanId()) != "53995c3f42cd8ad8" {
 		t.Errorf("got %v", link)
+	}
+}
+
+func TestTheTraceIsTheRecordsNotTheBatchs(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t)
+	tracing := startTracing(t, c.URL, quiet(), nil)
+	batch := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled})
+	newTraced(t, tracing, succeed).Handle(trace.ContextWithSpanContext(t.Context(), batch), placed())
+	tracing.Flush(t.Context())
+	if span := c.attempt(t); len(span.GetParentSpanId()) != 0 || bytes.Equal(span.GetTraceId(), []byte{0: 1, 15: 0}) {
+		t.Errorf("got %v", span)
 	}
 }
 
