@@ -353,8 +353,9 @@ func TestInvocationsNeverCallTooOften(t *testing.T) {
 			for letters := 0; letters == 0; {
 				l := newLine(t, remember(store))
 				ctx, leave := context.WithCancel(t.Context())
+				attempt := 0 // drawn outside of the handler, whose panics are recovered from
 				l.handle = func(context.Context, event.Event) ([]event.Event, error) {
-					switch rapid.IntRange(0, 4).Draw(r, "attempt") {
+					switch attempt {
 					case 0:
 						return nil, function.Unavailable("database", errBoom)
 					case 1:
@@ -371,6 +372,7 @@ func TestInvocationsNeverCallTooOften(t *testing.T) {
 				finished := false
 				for range rapid.IntRange(1, 3).Draw(r, "attempts") {
 					if ctx.Err() == nil && !finished {
+						attempt = rapid.IntRange(0, 4).Draw(r, "attempt")
 						_, finished = l.Handle(ctx, d)
 					}
 				}
