@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,16 +48,17 @@ func TestTheWindowGathersOfAllPartitions(t *testing.T) {
 	}
 }
 
-// The values of some 2 MB are 2.7 MB in an event: two fit, three do not.
+// Values of 2 MB are 2.7 MB in an event: two fit, three do not, of whatever partitions.
 func TestAnEventHasAtMostSixMegabytes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 1)
 	b.spec.Window = 300 * time.Millisecond
-	b.largeTopic()
+	b.largeTopic(2)
 	large := strings.Repeat("x", 2<<20)
-	b.produceLarge(large, large, large, large, large)
+	b.produceLarge(0, large)
+	b.produceLarge(1, large, large, large, large)
 	b.start(done)
-	b.committed(map[int32]int64{0: 5})
+	b.committed(map[int32]int64{0: 1, 1: 4})
 	total, most := 0, 0
 	for _, e := range b.seen() {
 		total, most = total+e.count(), max(most, e.count())
@@ -216,26 +218,36 @@ func TestPartitionsDoNotWaitForEachOther(t *testing.T) {
 	b.committed(map[int32]int64{0: 3, 1: 0, 2: 50, 3: 5, 4: 5, 5: 5})
 }
 
+// Also when a batch of several partitions is tried again in halves, of which one is the next of one partition only.
 func TestOrderWithinAPartition(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, 1)
-	b.spec.BatchSize, b.spec.Bisect = 8, true
-	b.produce(0, numbers(0, 200)...)
-	var next atomic.Int64
-	var calls atomic.Int64
+	b := newBench(t, 2)
+	b.spec.BatchSize, b.spec.Window, b.spec.Bisect = 150, time.Second, true
+	b.produce(0, numbers(0, 100)...)
+	b.produce(1, numbers(0, 100)...)
+	var mu sync.Mutex
+	calls, next := 0, [2]int64{}
 	b.start(func(_ context.Context, e event) (string, error) {
-		if calls.Add(1)%3 == 0 {
-			return "", errors.New("each third call")
+		mu.Lock()
+		defer mu.Unlock()
+		// The first half fails as well: it waits longer than the second, which must not overtake it.
+		if calls++; calls < 3 || calls%3 == 1 {
+			return "", errors.New("not this time")
 		}
-		for _, r := range e.Records[b.topic+"-0"] {
-			if r.Offset != next.Load() {
-				t.Errorf("offset %d, want %d", r.Offset, next.Load())
+		for _, records := range e.Records {
+			for _, r := range records {
+				if r.Offset != next[r.Partition] {
+					t.Errorf("partition %d: offset %d, want %d", r.Partition, r.Offset, next[r.Partition])
+				}
+				next[r.Partition] = r.Offset + 1
 			}
-			next.Store(r.Offset + 1)
 		}
 		return "", nil
 	})
-	b.committed(map[int32]int64{0: 200})
+	b.committed(map[int32]int64{0: 100, 1: 100})
+	if b.kinds()[trigger.Bisected] == 0 || len(b.seen()[0].Records) < 2 {
+		t.Error("no batch of two partitions was divided")
+	}
 }
 
 func TestConcurrencyIsBounded(t *testing.T) {

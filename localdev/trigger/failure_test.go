@@ -261,8 +261,8 @@ func TestARecordThatFitsNoEvent(t *testing.T) {
 			b := newBench(t, 1)
 			b.opts.Folder = t.TempDir()
 			b.spec.OnFailure, b.spec.Provisioned = arn, false
-			b.largeTopic()
-			b.produceLarge("a", strings.Repeat("x", 5<<20), "b")
+			b.largeTopic(1)
+			b.produceLarge(0, "a", strings.Repeat("x", 5<<20), "b")
 			b.start(done)
 			b.committed(map[int32]int64{0: 3})
 			if diff := cmp.Diff(map[string]int{"a": 1, "b": 1}, b.calls()); diff != "" {
@@ -294,24 +294,24 @@ func TestARecordThatFitsNoEvent(t *testing.T) {
 	}
 }
 
-// largeTopic gives the bench a topic of one partition for records that are larger than brokers take by default.
-func (b *bench) largeTopic() {
+// largeTopic gives the bench a topic for records that are larger than brokers take by default.
+func (b *bench) largeTopic(partitions int32) {
 	b.Helper()
 	b.topic += "-large"
 	b.spec.Topic = b.topic
-	b.broker.CreateTopic(b, b.topic, 1, map[string]string{"max.message.bytes": "16777216"})
+	b.broker.CreateTopic(b, b.topic, partitions, map[string]string{"max.message.bytes": "16777216"})
 }
 
 // produceLarge writes records that are larger than the default of clients.
-func (b *bench) produceLarge(values ...string) {
+func (b *bench) produceLarge(partition int32, values ...string) {
 	b.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.broker.Addrs...), kgo.ProducerBatchMaxBytes(16<<20))
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.broker.Addrs...), kgo.ProducerBatchMaxBytes(16<<20), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer client.Close()
 	for _, v := range values {
-		if err := client.ProduceSync(b.Context(), &kgo.Record{Topic: b.topic, Value: []byte(v)}).FirstErr(); err != nil {
+		if err := client.ProduceSync(b.Context(), &kgo.Record{Topic: b.topic, Partition: partition, Value: []byte(v)}).FirstErr(); err != nil {
 			b.Fatal(err)
 		}
 	}

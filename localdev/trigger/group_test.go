@@ -149,6 +149,43 @@ func TestARebalanceWaitsForWhatRuns(t *testing.T) {
 	}
 }
 
+// A batch of two partitions that waits for its next try is torn apart when one of them is taken away: each goes on.
+func TestARebalanceTearsBatchesApart(t *testing.T) {
+	t.Parallel()
+	for name, answers := range map[string]func(chan struct{}) (string, error){
+		"while it waits": func(healed chan struct{}) (string, error) {
+			select {
+			case <-healed:
+				return "", nil
+			default:
+				return "", errors.New("not yet")
+			}
+		},
+		"while it runs": func(healed chan struct{}) (string, error) {
+			select {
+			case <-healed:
+				return "", nil
+			case <-time.After(500 * time.Millisecond): // longer than the second member needs to ask for its share
+				return "", errors.New("not yet")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, 2)
+			b.spec.Window = 200 * time.Millisecond
+			b.produce(0, "a")
+			b.produce(1, "b")
+			healed := make(chan struct{})
+			b.start(func(context.Context, event) (string, error) { return answers(healed) })
+			runtimetest.Eventually(t, "a batch of both", func() bool { return len(b.seen()) > 0 })
+			b.start(func(context.Context, event) (string, error) { return answers(healed) })
+			close(healed)
+			b.committed(map[int32]int64{0: 1, 1: 1})
+		})
+	}
+}
+
 // A member that is cut off from the cluster loses its partitions. What it does meanwhile comes again and is committed by
 // the new owner only.
 func TestAMemberThatIsCutOffCommitsNothing(t *testing.T) {
