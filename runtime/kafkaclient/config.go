@@ -25,10 +25,12 @@ type Config struct {
 	TLSCertFile string `env:"KAFKA_TLS_CERT_FILE" doc:"PEM file of the client's certificate; read again for each connection."`
 	TLSKeyFile  string `env:"KAFKA_TLS_KEY_FILE" doc:"PEM file of the client's private key."`
 
-	SASLMechanism      string        `env:"KAFKA_SASL_MECHANISM" doc:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; SASL is off where it is not set."`
+	SASLMechanism      string        `env:"KAFKA_SASL_MECHANISM" doc:"PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or AWS_MSK_IAM; SASL is off where it is not set."`
 	SASLUsername       string        `env:"KAFKA_SASL_USERNAME" doc:"User name for SASL."`
 	SASLPassword       config.Secret `env:"KAFKA_SASL_PASSWORD" doc:"Password for SASL."`
 	SASLAllowPlaintext bool          `env:"KAFKA_SASL_ALLOW_PLAINTEXT, default=false" doc:"Allow SASL without TLS to brokers that are not on the loopback interface."`
+
+	IAM IAM
 
 	MaxBatchBytes int64 `env:"KAFKA_MAX_BATCH_BYTES, default=67108864" min:"4194304" max:"1073741824" doc:"Bytes that a record batch may have, decompressed. The records of a larger one are lost: a dead letter tells their offsets."`
 
@@ -47,7 +49,7 @@ func (c Config) maxBatchBytes() int64 { return cmp.Or(c.MaxBatchBytes, defaultMa
 // maxBrokers bounds the list to start from; the rest of a cluster is learned from it.
 const maxBrokers = 100
 
-var mechanisms = []string{sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512}
+var mechanisms = []string{sarama.SASLTypePlaintext, sarama.SASLTypeSCRAMSHA256, sarama.SASLTypeSCRAMSHA512, mechanismIAM}
 
 // Validate returns every problem of c, each a [config.Problem]. It reads no file.
 func (c Config) Validate() error {
@@ -89,15 +91,25 @@ func (c Config) saslProblems() []error {
 	if !slices.Contains(mechanisms, c.SASLMechanism) {
 		problems = append(problems, problem("KAFKA_SASL_MECHANISM", "must be one of %s, is %q", strings.Join(mechanisms, ", "), c.SASLMechanism))
 	}
+	if c.SASLMechanism == mechanismIAM {
+		problems = append(problems, c.IAM.problems()...)
+	} else {
+		problems = append(problems, c.passwordProblems()...)
+	}
+	if !c.TLS && !c.SASLAllowPlaintext && slices.ContainsFunc(c.Brokers, isRemote) {
+		problems = append(problems, problem("KAFKA_TLS", "must be true: SASL without TLS would send credentials in clear text "+
+			"(KAFKA_SASL_ALLOW_PLAINTEXT=true accepts that)"))
+	}
+	return problems
+}
+
+func (c Config) passwordProblems() []error {
+	var problems []error
 	if c.SASLUsername == "" {
 		problems = append(problems, problem("KAFKA_SASL_USERNAME", "must be set where KAFKA_SASL_MECHANISM is"))
 	}
 	if c.SASLPassword.IsZero() {
 		problems = append(problems, problem("KAFKA_SASL_PASSWORD", "must be set where KAFKA_SASL_MECHANISM is"))
-	}
-	if !c.TLS && !c.SASLAllowPlaintext && slices.ContainsFunc(c.Brokers, isRemote) {
-		problems = append(problems, problem("KAFKA_TLS", "must be true: SASL without TLS would send credentials in clear text "+
-			"(KAFKA_SASL_ALLOW_PLAINTEXT=true accepts that)"))
 	}
 	return problems
 }

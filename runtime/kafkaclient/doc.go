@@ -8,5 +8,8 @@
 // [BatchReader] reads that partition on: it takes larger batches in little memory, and passes those that are larger
 // than KAFKA_MAX_BATCH_BYTES, or broken, with their coordinates in a [LostError].
 //
+// The mechanism AWS_MSK_IAM is SASL/OAUTHBEARER with a token that is signed here, with the keys of the environment or of the
+// container's role. What it takes are two functions of HMAC, not an SDK.
+//
 // It imports sarama, the SCRAM implementation and the codecs that sarama uses, and runtime/config.
 package kafkaclient

@@ -41,7 +41,8 @@ func (e *explained) Unwrap() error { return e.err }
 func advice(err error) string {
 	switch {
 	case errors.Is(err, sarama.ErrSASLAuthenticationFailed):
-		return "user or password refused: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM"
+		return "user or password refused: check KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and KAFKA_SASL_MECHANISM; " +
+			"with AWS_MSK_IAM the role's permission for kafka-cluster:Connect, AWS_REGION and the clock"
 	case errors.Is(err, sarama.ErrUnsupportedSASLMechanism):
 		return "the broker does not offer this mechanism: check KAFKA_SASL_MECHANISM"
 	case errors.Is(err, syscall.ECONNREFUSED):

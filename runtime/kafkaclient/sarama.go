@@ -72,10 +72,14 @@ func (c Config) setSASL(conf *sarama.Config) {
 	}
 	sasl := &conf.Net.SASL
 	sasl.Enable = true
-	sasl.Mechanism = sarama.SASLMechanism(c.SASLMechanism)
-	sasl.User = c.SASLUsername
-	sasl.Password = c.SASLPassword.Reveal()
-	sasl.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{mechanism: c.SASLMechanism} }
+	if c.SASLMechanism == mechanismIAM {
+		c.IAM.set(conf)
+	} else {
+		sasl.Mechanism = sarama.SASLMechanism(c.SASLMechanism)
+		sasl.User = c.SASLUsername
+		sasl.Password = c.SASLPassword.Reveal()
+		sasl.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{mechanism: c.SASLMechanism} }
+	}
 	if !c.TLS && !c.SASLAllowPlaintext {
 		conf.Net.Proxy.Enable = true
 		conf.Net.Proxy.Dialer = &net.Dialer{Timeout: dialTimeout, ControlContext: refuseRemote}
