@@ -1,6 +1,7 @@
 package idempotency
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -67,4 +68,25 @@ func (s *SQL) rows(t *testing.T) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// The attempts at an event that nobody has claimed stay until their own time is over.
+func TestCountedAttemptsAreNotRemoved(t *testing.T) {
+	t.Parallel()
+	for name, begin := range olderReleases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := begin(t).open(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			key, token := Key{ID: "failed"}, uuid.New()
+			wantClaimed(t, s, key, token, 0)
+			if err := errors.Join(s.Release(t.Context(), key, token, Failed), s.removeExpired(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+			wantClaimed(t, s, key, uuid.New(), 1)
+		})
+	}
 }
