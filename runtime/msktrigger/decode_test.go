@@ -173,7 +173,7 @@ func TestARecordThatCannotBeReadIsPoisonAlone(t *testing.T) {
 		{"no padding", `"value":"c2VjcmV0YQ"`, "value is not base64"},
 		{"alphabet of URLs", `"key":"_-_-"`, "key is not base64"},
 		{"base64 with an escape", `"key":"AAA\n"`, "key is not base64"},
-		{"base64 with a line break", `"key":"AAAA\nAAA="`, "key is not base64"},
+		{"base64 with a line break", `"key":"AAAA\n\r\n\n"`, "key is not base64"},
 		{"padding alone", `"key":"===="`, "key is not base64"},
 		{"number for a value", `"value":7`, "value must be a string"},
 		{"object for a value", `"value":{"secret":[1]}`, "value must be a string"},

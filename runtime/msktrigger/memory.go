@@ -38,9 +38,7 @@ func (s *slab[T]) room(n, piece int) []T {
 
 // keep takes what was appended to the slice that room returned last, even where it has outgrown that.
 func (s *slab[T]) keep(list []T) []T {
-	if cap(list) == cap(s.free) {
-		s.free = s.free[len(list):len(list)]
-	}
+	s.free = list[len(list):]
 	return slices.Clip(list)
 }
 

@@ -3,6 +3,7 @@ package msktrigger_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
 	"go.uber.org/goleak"
 
 	"github.com/millrace/millrace/runtime/breaker"
@@ -114,7 +116,7 @@ func TestWhatFollowsARecordThatIsHandedBackIsHandedBack(t *testing.T) {
 		want  []string
 	}{
 		{"by key", function.ByKey, []string{"orders-0@1", "orders-0@3", "orders-0@5", "orders-0@6"}},
-		{"by partition", function.ByPartition, []string{"orders-0@1", "orders-0@2", "orders-0@3", "orders-0@4", "orders-0@5", "orders-0@6"}},
+		{"by partition", function.ByPartition, []string{"orders-0@1", "orders-0@2", "orders-0@3", "orders-0@4", "orders-0@5", "orders-0@6", "orders-0@7"}},
 		{"unordered", function.Unordered, []string{"orders-0@1", "orders-0@5"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -123,7 +125,7 @@ func TestWhatFollowsARecordThatIsHandedBackIsHandedBack(t *testing.T) {
 				later := function.RetryAfter(time.Hour, errBoom)
 				records := []record{
 					{offset: 1, key: "a", steps: never(later)}, {offset: 2, key: "b"}, {offset: 3, key: "a"}, {offset: 4, key: ""},
-					{offset: 5, key: "-", steps: never(later)}, {offset: 6, key: "-"}, {partition: 1, offset: 1, key: "a"},
+					{offset: 5, key: "-", steps: never(later)}, {offset: 6, key: "-"}, {offset: 7, key: ""}, {partition: 1, offset: 1, key: "a"},
 				}
 				w := newWorld(records...)
 				w.spec.Order = tc.order
@@ -258,15 +260,16 @@ func TestWithoutADeadlineAnInvocationEndsWithItsWorkOrItsContext(t *testing.T) {
 		if answer, err := trigger.Invoke(t.Context(), payload(records...)); string(answer) != nothing || err != nil {
 			t.Errorf("answer %s, %v", answer, err)
 		}
-		records[0].steps = []step{{takes: time.Hour}}
-		trigger = msktrigger.New(newWorld(records...).pipeline(t), nil)
+		records[0].steps = []step{{takes: time.Hour, deaf: true}}
+		trigger = msktrigger.New(newWorld(records...).pipeline(t), &msktrigger.Options{Log: slog.New(slog.DiscardHandler)})
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)
 		start := time.Now()
 		answer, err := trigger.Invoke(ctx, payload(records...))
-		if failed := handedBack(t, answer); len(failed) != 1 || err != nil || time.Since(start) != time.Minute {
+		if failed := handedBack(t, answer); len(failed) != 1 || err != nil || time.Since(start) != time.Minute+msktrigger.DefaultMargin/2 {
 			t.Errorf("answer %s, %v after %s", answer, err, time.Since(start))
 		}
+		time.Sleep(time.Hour) // the handler ends
 	})
 }
 
@@ -306,6 +309,24 @@ func TestABatchThatCannotBeHandledFailsLoudly(t *testing.T) {
 	}
 }
 
+func TestTheContextOfHandlersEndsWithTheInvocation(t *testing.T) {
+	t.Parallel()
+	handling := make(chan context.Context, 1)
+	handler := function.Raw(func(ctx context.Context, _ event.Event) ([]event.Event, error) {
+		handling <- ctx
+		return nil, ctx.Err()
+	}, placed)
+	w := newWorld()
+	p, err := pipeline.New("group", []pipeline.Function{{Spec: w.spec, Handler: handler}}, w, w, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := msktrigger.New(p, nil).Invoke(t.Context(), payload(record{offset: 1}))
+	if ended := (<-handling).Err(); string(answer) != nothing || err != nil || ended == nil {
+		t.Errorf("answer %s, %v; the handler's context ended with %v", answer, err, ended)
+	}
+}
+
 // faulty panics when it is told of a record.
 type faulty struct{}
 
@@ -330,6 +351,15 @@ func TestAPanicOfTheRuntimeFailsTheBatch(t *testing.T) {
 			t.Errorf("the stack does not name the culprit:\n%s", failure.Stack)
 		}
 	})
+}
+
+func TestAPanicOutsideOfARecordFailsTheBatchToo(t *testing.T) {
+	t.Parallel()
+	// A trigger without a pipeline is a mistake that only a panic tells of.
+	answer, err := msktrigger.New(nil, nil).Invoke(t.Context(), payload(record{offset: 1}))
+	if _, ok := errors.AsType[*msktrigger.InternalError](err); answer != nil || !ok || !strings.Contains(err.Error(), "Kafka trigger: panic: ") {
+		t.Errorf("answer %s, %v", answer, err)
+	}
 }
 
 func TestInvocationsAtTheSameTime(t *testing.T) {
