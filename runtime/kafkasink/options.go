@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace/millrace/cloudevents/envelope"
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/pipeline"
 )
 
@@ -161,7 +162,21 @@ func (o *Options) message(out *pipeline.Output) (kafkabinding.Message, error) {
 		return m, invalid(subject(out.Topic, out.Event.ID()), err)
 	}
 	m.Key, _ = kafkabinding.PartitionKey(out.Event)
+	m.Headers = appendTrace(m.Headers, function.TraceOf(out.Event))
 	return m, nil
+}
+
+// appendTrace adds the headers of W3C Trace Context: what instrumented programs read that know no CloudEvents, and the one
+// place for it beside an envelope.
+func appendTrace(headers []kafkabinding.Header, t function.Trace) []kafkabinding.Header {
+	if t.IsZero() {
+		return headers
+	}
+	headers = append(headers, kafkabinding.Header{Key: []byte(function.TraceParent), Value: []byte(t.Parent)})
+	if t.State != "" {
+		headers = append(headers, kafkabinding.Header{Key: []byte(function.TraceState), Value: []byte(t.State)})
+	}
+	return headers
 }
 
 // encoder returns how events are written in the format f, nil where there is no such format.

@@ -29,12 +29,13 @@ type chain struct {
 
 	topics  []string
 	letters string
+	format  kafkasink.Format
 }
 
 // newChain starts the functions, one for each of tracings, with spans where that is not nil.
-func newChain(t *testing.T, tracings ...*telemetry.Tracing) *chain {
+func newChain(t *testing.T, format kafkasink.Format, tracings ...*telemetry.Tracing) *chain {
 	t.Helper()
-	c := &chain{Broker: runtimetest.Kafka(t, nil)}
+	c := &chain{Broker: runtimetest.Kafka(t, nil), format: format}
 	c.letters = c.NewTopic(t, 1)
 	for range tracings {
 		c.topics = append(c.topics, c.NewTopic(t, 1))
@@ -55,11 +56,12 @@ func (c *chain) run(t *testing.T, i int, tracing *telemetry.Tracing) {
 		handle = func(context.Context, event.Event) ([]event.Event, error) {
 			e := newEvent("", "placed")
 			e.SetSource("")
+			e.SetSubject("order-7")
 			return []event.Event{e}, nil
 		}
 	}
 	client := kafkaclient.Config{Brokers: c.Addrs}
-	sink, err := kafkasink.Open(client, "chain", nil)
+	sink, err := kafkasink.Open(client, "chain", &kafkasink.Options{Format: c.format})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,12 +106,14 @@ func TestAChainOfFunctionsIsOneTrace(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
+		format kafkasink.Format
 		traced []bool
-		header kgo.RecordHeader
+		header string
 	}{
-		{"all traced", []bool{true, true, true}, kgo.RecordHeader{Key: "ce_traceparent", Value: []byte(eventTrace)}},
-		{"one between is not", []bool{true, false, true}, kgo.RecordHeader{Key: "ce_traceparent", Value: []byte(eventTrace)}},
-		{"the first is not, and knows of the trace by Kafka's header alone", []bool{false, true}, kgo.RecordHeader{Key: "traceparent", Value: []byte(eventTrace)}},
+		{"all traced", kafkasink.Binary, []bool{true, true, true}, "ce_traceparent"},
+		{"in envelopes", kafkasink.Envelope, []bool{true, true, false, true}, "ce_traceparent"},
+		{"one between is not", kafkasink.Structured, []bool{true, false, true}, "ce_traceparent"},
+		{"the first is not, and knows of the trace by Kafka's header alone", kafkasink.Binary, []bool{false, true}, "traceparent"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -120,8 +124,8 @@ func TestAChainOfFunctionsIsOneTrace(t *testing.T) {
 					tracings[i] = startTracing(t, receiver.URL, quiet(), nil)
 				}
 			}
-			c := newChain(t, tracings...)
-			letter := c.feed(t, test.header)
+			c := newChain(t, test.format, tracings...)
+			letter := c.feed(t, kgo.RecordHeader{Key: test.header, Value: []byte(eventTrace)})
 			parent := eventTrace[36:52]
 			for i, tracing := range tracings {
 				if tracing == nil {

@@ -35,7 +35,8 @@ const (
 // A span is an attempt, not a record: attempts may be minutes apart and run in different processes, and a span that is open
 // meanwhile is lost with its process. The attempts at a record are siblings that tell their numbers. An attempt that was
 // none, because a circuit was open or another process had the event, has no span; neither has a record that no function
-// accepts. One that cannot be decoded has.
+// accepts. One that cannot be decoded has. A span ends when the events are acknowledged or, with exactly once, when they wait
+// for their transaction.
 //
 // Spans wait in a bounded queue and are sent in batches, in the background; those that do not fit, or that cannot be sent,
 // are lost. Handlers find their span in their context.
