@@ -13,7 +13,8 @@
 // records come again that were done behind one that was not. A group without a commit gets one at its starting position.
 //
 // The controls that AWS has in provisioned mode only (partial responses, bisecting, attempts, age, kafka:// destinations)
-// are ignored without a ProvisionedPollerConfig: the whole batch is tried again.
+// are ignored without a ProvisionedPollerConfig: the whole batch is tried again. Endless retries become ten where there is a
+// destination, in both modes.
 //
 // # Where AWS's documentation is silent
 //

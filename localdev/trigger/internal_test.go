@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/localdev/trigger/template"
 )
 
 func TestTimestampTypes(t *testing.T) {
@@ -18,6 +21,39 @@ func TestTimestampTypes(t *testing.T) {
 		r := &kgo.Record{Attrs: kgo.NewRecordAttrs(kgo.RecordAttrsOpts{TimestampType: number})}
 		if got := string((&encoder{}).record(r)); !strings.Contains(got, fmt.Sprintf(`"timestampType":%q`, name)) {
 			t.Errorf("%d: %s", number, got)
+		}
+	}
+}
+
+// What becomes of the controls, by mode.
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	const queue, topic = "arn:aws:sqs:eu-west-1:111122223333:failed", "kafka://failed"
+	for name, tc := range map[string]struct {
+		provisioned bool
+		attempts    int
+		to          string
+		want        string
+	}{
+		"provisioned":                           {true, 3, topic, "3 kafka://failed true"},
+		"provisioned, endless":                  {true, -1, "", "-1  true"},
+		"provisioned, endless, a topic":         {true, -1, topic, "10 kafka://failed true"},
+		"on demand":                             {false, 3, "", "-1  false"},
+		"on demand, a topic":                    {false, 3, topic, "-1  false"},
+		"on demand, a queue takes what is left": {false, 3, queue, "10 " + queue + " false"},
+	} {
+		m, err := settle(template.Mapping{
+			Topic: "orders", BatchSize: 1, Source: template.MSK, Provisioned: tc.provisioned, MaxAttempts: tc.attempts,
+			OnFailure: tc.to, PartialResponses: true, Bisect: true, MaxAge: time.Hour,
+		}, &Options{Folder: "folder"})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := fmt.Sprint(m.MaxAttempts, " ", m.OnFailure, " ", m.Bisect); got != tc.want || m.PartialResponses != m.Bisect || (m.MaxAge > 0) != m.Bisect {
+			t.Errorf("%s: %s, want %s; %+v", name, got, tc.want, m)
+		}
+		if len(m.Group) != 36 {
+			t.Errorf("%s: group %q", name, m.Group)
 		}
 	}
 }
