@@ -35,7 +35,8 @@ type Options struct {
 	// circuit that is open, the dead letter topic. A record that would have to wait for longer is handed back at once.
 	// Default: 5 s.
 	Patience time.Duration
-	// Log takes a line for each invocation that hands records back. Default: slog.Default().
+	// Log takes a line for each partition of which an invocation hands records back, and a warning where a handler was left
+	// behind. Default: slog.Default().
 	Log *slog.Logger
 }
 

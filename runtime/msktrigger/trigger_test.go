@@ -55,13 +55,20 @@ func TestTheAnswerListsWhatIsNotFinishedInOrder(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		answer, err := msktrigger.New(newWorld(records...).pipeline(t), nil).Invoke(ctx, payload(records...))
+		var lines strings.Builder
+		log := slog.New(slog.NewTextHandler(&lines, nil))
+		answer, err := msktrigger.New(newWorld(records...).pipeline(t), &msktrigger.Options{Log: log}).Invoke(ctx, payload(records...))
 		const want = `{"batchItemFailures":[` +
 			`{"itemIdentifier":{"partition":"orders-2","offset":5}},` +
 			`{"itemIdentifier":{"partition":"orders-2","offset":11}},` +
 			`{"itemIdentifier":{"partition":"orders-10","offset":7}}]}`
 		if string(answer) != want || err != nil {
 			t.Errorf("answer %s, %v; want %s", answer, err, want)
+		}
+		for _, told := range []string{"partition=2 offset=5 records=2 of=2", "partition=10 offset=7 records=1 of=2"} {
+			if !strings.Contains(lines.String(), told) {
+				t.Errorf("the log does not tell %s:\n%s", told, &lines)
+			}
 		}
 	})
 }
