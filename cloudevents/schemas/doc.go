@@ -7,7 +7,7 @@
 // understands alike: UTF-8, no name twice in an object, no name that differs from a known one only in case, numbers,
 // nesting and size within bounds.
 //
-// It imports the payload packages and the JSON and schema libraries; nothing of the runtime. Nothing is read from the
+// It imports the payload packages and the JSON library; nothing of the runtime. Nothing is read from the
 // network or from disk.
 package schemas
 

@@ -3,25 +3,40 @@ package schemas
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/millrace/millrace/cloudevents/money"
 )
 
 // formats are the formats that the documents use, as strict as decoding into the payload types: what passes here can be
 // decoded.
-func formats() []*jsonschema.Format {
-	return []*jsonschema.Format{
-		{Name: "decimal", Validate: isDecimal},
-		{Name: "int32", Validate: isInt32},
-		{Name: "date-time", Validate: isTime},
-	}
+var formats = map[string]func(value any) error{
+	"decimal":   isDecimal,
+	"int32":     isInt32,
+	"date-time": isTime,
 }
+
+// format is a format, or none.
+type format struct {
+	name  string
+	check func(value any) error
+}
+
+// UnmarshalText finds a format by its name.
+func (f *format) UnmarshalText(text []byte) error {
+	f.name, f.check = string(text), formats[string(text)]
+	if f.check == nil {
+		return fmt.Errorf("format %q is not known", text)
+	}
+	return nil
+}
+
+func (f *format) violated(value any) bool { return f.check != nil && f.check(value) != nil }
 
 func isDecimal(value any) error {
 	var err error

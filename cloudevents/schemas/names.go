@@ -3,8 +3,6 @@ package schemas
 import (
 	"strconv"
 	"strings"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // names are the member names that a schema knows, by level.
@@ -16,11 +14,11 @@ type names struct {
 }
 
 // namesOf collects the names of a schema; it is nil where nothing below is named.
-func namesOf(s *jsonschema.Schema) *names {
-	if s == nil || (len(s.Properties) == 0 && s.Items2020 == nil) {
+func namesOf(s *schema) *names {
+	if s == nil || (len(s.Properties) == 0 && s.Items == nil) {
 		return nil
 	}
-	n := &names{members: map[string]*names{}, lower: map[string]string{}, items: namesOf(s.Items2020)}
+	n := &names{members: map[string]*names{}, lower: map[string]string{}, items: namesOf(s.Items)}
 	for name, property := range s.Properties {
 		n.members[name] = namesOf(property)
 		n.lower[strings.ToLower(name)] = name

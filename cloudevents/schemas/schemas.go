@@ -1,14 +1,11 @@
 package schemas
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 //go:embed *.json
@@ -28,7 +25,7 @@ var checkers = func() map[string]func() *checker {
 
 // checker is what the data of one type is checked with.
 type checker struct {
-	schema *jsonschema.Schema
+	schema *schema
 	names  *names
 }
 
@@ -54,10 +51,7 @@ func Validate(name string, data []byte) error {
 	}
 	c := compiled()
 	violations := c.names.check(nil, "", value)
-	if err := c.schema.Validate(value); err != nil {
-		violations = appendSchemaViolations(violations, err)
-	}
-	return newError(name, violations)
+	return newError(name, c.schema.check(violations, "", value))
 }
 
 // newChecker compiles a type's schema. It panics where it cannot: then the program was built with a broken document.
@@ -69,22 +63,10 @@ func newChecker(name string) *checker {
 	return &checker{schema: schema, names: namesOf(schema)}
 }
 
-func compile(name string) (*jsonschema.Schema, error) {
+func compile(name string) (*schema, error) {
 	text, ok := Schema(name)
 	if !ok {
 		return nil, errors.New("not found")
 	}
-	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	for _, f := range formats() {
-		compiler.RegisterFormat(f)
-	}
-	if err := compiler.AddResource(name, document); err != nil {
-		return nil, err
-	}
-	return compiler.Compile(name)
+	return parseSchema(text)
 }

@@ -56,7 +56,7 @@ func (s *keyServer) credentials(ctx context.Context) (iamCredentials, error) {
 }
 
 // keysAnswer is what a key server answers.
-type keysAnswer struct {
+type keysAnswer struct { //nolint:tagliatelle // the names are of AWS
 	KeyID   string    `json:"AccessKeyId"`
 	Secret  string    `json:"SecretAccessKey"`
 	Session string    `json:"Token"`
