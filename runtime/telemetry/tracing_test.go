@@ -154,6 +154,22 @@ func TestSpansTellWhatBecameOfAnAttempt(t *testing.T) {
 	}
 }
 
+func TestSpanOfAnAttemptThatIsGivenUp(t *testing.T) {
+	t.Parallel()
+	c := newCollector(t)
+	tracing := startTracing(t, c.URL, quiet(), nil)
+	ctx, leave := context.WithCancel(t.Context())
+	p := newTraced(t, tracing, func(ctx context.Context, _ event.Event) ([]event.Event, error) {
+		leave()
+		return nil, ctx.Err()
+	})
+	p.Handle(ctx, placed())
+	tracing.Flush(t.Context())
+	if got := attributes(c.attempt(t).GetAttributes())["millrace.outcome"]; got != "given-up" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestAttemptsAreSiblings(t *testing.T) {
 	t.Parallel()
 	c := newCollector(t)
