@@ -15,6 +15,7 @@ type Answer struct {
 	After      time.Duration
 	Dependency string
 	Crash      bool
+	Panics     bool
 }
 
 func answerOf(err error) Answer {
@@ -35,10 +36,13 @@ func answerOf(err error) Answer {
 }
 
 // err returns the error that a was made of, as far as the runtime looks at it. It does not return where the process has
-// to crash.
+// to crash or the handler to panic.
 func (a Answer) err() error {
-	if a.Crash {
+	switch {
+	case a.Crash:
 		chaos.Kill()
+	case a.Panics:
+		panic(a.Text)
 	}
 	err := errors.New(a.Text)
 	switch a.Verdict {

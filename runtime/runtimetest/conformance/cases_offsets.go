@@ -20,7 +20,7 @@ var offsets = []testCase{
 	{"commit reset by an operator to higher", nil, resetHigher},
 	{"commit reset by an operator to higher, with the metadata that was there", nil, resetHigherWithMetadata},
 	{"commit reset by an operator to none", nil, resetNone},
-	{"corrupted commit metadata", nil, corruptedMetadata},
+	{"corrupted commit metadata", []Capability{Ranges}, corruptedMetadata},
 }
 
 // leaveAt handles events 0 to 9 of key a but for one, and stops.

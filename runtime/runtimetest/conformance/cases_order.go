@@ -8,7 +8,7 @@ import (
 
 // orders: what waits for what, and what must not.
 var orders = []testCase{
-	{"slow partition beside a fast one", nil, slowPartition},
+	{"slow partition beside a fast one", []Capability{Apart}, slowPartition},
 	{"per-key order under concurrency and retry", nil, keyOrder},
 	{"keys of one partition run at the same time", nil, concurrentKeys},
 	{"records without a key keep the order of their partition", nil, nullKeys},

@@ -20,7 +20,7 @@ var rebalances = []testCase{
 	{"leaving hands partitions over", []Capability{Members, Drain}, leavingHandsOver},
 	{"a rebalance each second", []Capability{Members, Drain}, rebalanceStorm},
 	{"a rebalance each second, exactly once", []Capability{Members, Drain, Transactions}, rebalanceStormExactlyOnce},
-	{"a paused process starts nothing that it has lost", []Capability{Members}, pausedProcess},
+	{"a paused process starts nothing that it has lost", []Capability{Members, Owns}, pausedProcess},
 }
 
 // awaitMembers waits until the group has n members and is done with rebalancing.

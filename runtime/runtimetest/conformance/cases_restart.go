@@ -18,9 +18,10 @@ var restarts = []testCase{
 	{"attempts counted across a kill between attempts", []Capability{Attempts}, attemptsAcrossKill},
 	{"attempts counted across kills in attempts", []Capability{Attempts}, attemptsAcrossKills},
 	{"attempts counted across a restart", []Capability{Attempts}, attemptsAcrossRestart},
+	{"attempts counted across a restart, with idempotency", []Capability{Idempotency}, attemptsAcrossRestartOnce},
 	{"crash between effect and completion", nil, crashAfterEffect},
 	{"crash between effect and completion, with idempotency", []Capability{Idempotency}, crashAfterEffectOnce},
-	{"shutdown in mid-batch", []Capability{Drain}, shutdownInMidBatch},
+	{"shutdown in mid-batch", []Capability{Drain, Stops}, shutdownInMidBatch},
 	{"finished but uncommitted when leaving", nil, uncommittedAtLeave},
 	{"restart twice without progress", nil, noProgress},
 	{"restart at a boundary", nil, restartAtBoundary},
@@ -110,8 +111,17 @@ func attemptsAcrossKills(t *testing.T, d Door) {
 	checkHeaders(t, s.Records(t, s.letters, 1)[0], map[string]string{deadletter.HeaderClass: function.ClassExhausted})
 }
 
-func attemptsAcrossRestart(t *testing.T, d Door) {
+func attemptsAcrossRestart(t *testing.T, d Door) { newStage(t, d, 1).restartBetweenAttempts(t) }
+
+func attemptsAcrossRestartOnce(t *testing.T, d Door) {
 	s := newStage(t, d, 1)
+	s.program.Idempotent = true
+	s.restartBetweenAttempts(t)
+}
+
+// restartBetweenAttempts restarts the process after the first and the second attempt of a record, of which there are three.
+func (s *stage) restartBetweenAttempts(t *testing.T) {
+	t.Helper()
 	s.act(func(context.Context, Call) error { return errStuck })
 	s.send(t, newEvent("a", 0))
 	for n := range 2 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/rpc"
 	"os"
@@ -33,27 +34,21 @@ type childProgram struct {
 // spawn runs the program in a child, which ends at the latest with t, and waits until it has joined.
 func (s *stage) spawn(t *testing.T) *process {
 	t.Helper()
-	number, variables := s.environment(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	if s.door.Start != nil {
+		return s.startThrough(t)
 	}
-	p := newProcess(t, number)
-	told, err := json.Marshal(childProgram{Door: s.door.Name, Process: number, Functions: s.program.Functions, Parent: listener.Addr().String()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, variables := s.prepare(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	told, hangUp := s.answer(ctx, t, p)
 	command := exec.CommandContext(context.Background(), os.Args[0])
 	command.Stdout, command.Stderr = p.log, p.log
-	command.Env = append(os.Environ(), childVariable+"="+string(told))
+	command.Env = append(os.Environ(), childVariable+"="+told)
 	for name, value := range variables {
 		command.Env = append(command.Env, name+"="+value)
 	}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.listen(listener, &Case{ctx: ctx, joined: sync.OnceFunc(func() { close(p.joined) }), perform: s.perform})
 	killed := false
 	p.ask = func() { _ = command.Process.Signal(syscall.SIGTERM) } // it may have ended
 	p.signal = command.Process.Signal
@@ -66,32 +61,88 @@ func (s *stage) spawn(t *testing.T) *process {
 		defer close(p.ended)
 		err := command.Wait()
 		cancel()
-		_ = listener.Close() // the child may not have called
+		hangUp()
 		if !killed {
 			p.err = err
 		}
 		if err != nil {
-			s.mu.Lock()
-			s.killed = append(s.killed, number)
-			s.mu.Unlock()
+			s.crashed(p.number)
 		}
 	}()
 	p.awaitJoined(t)
 	return p
 }
 
-// listen serves c to the first who calls.
-func (*stage) listen(listener net.Listener, c *Case) {
+// startThrough has the door run the program.
+func (s *stage) startThrough(t *testing.T) *process {
+	t.Helper()
+	p, variables := s.prepare(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	told, hangUp := s.answer(ctx, t, p)
+	variables[childVariable] = told
+	running := s.door.Start(t, s.program, Child{Path: os.Args[0], Environment: variables, Log: p.log})
+	close(p.joined)
+	killed := false
+	p.ask = running.Ask
+	p.kill = func() {
+		killed = true
+		running.Kill()
+		<-p.ended
+	}
 	go func() {
-		connection, err := listener.Accept()
-		_ = listener.Close()
-		if err != nil {
-			return
+		defer close(p.ended)
+		<-running.Ended
+		cancel()
+		hangUp()
+		if err := running.Err(); err != nil {
+			s.crashed(p.number)
+			if !killed {
+				p.err = err
+			}
 		}
-		server := rpc.NewServer()
-		_ = server.Register(c) // its methods are as they must be
-		server.ServeConn(connection)
 	}()
+	return p
+}
+
+// crashed notes that a process did not end by itself.
+func (s *stage) crashed(number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.killed = append(s.killed, number)
+}
+
+// answer answers the children of p until ctx ends. It returns what they are told, and what lets no further one in.
+func (s *stage) answer(ctx context.Context, t *testing.T, p *process) (told string, hangUp func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(childProgram{Door: s.door.Name, Process: p.number, Functions: s.program.Functions, Parent: listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := rpc.NewServer()
+	// Its methods are as they must be.
+	_ = server.Register(&Case{ctx: ctx, joined: s.joining(p), perform: s.perform, calls: map[uint64]context.CancelFunc{}})
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go server.ServeConn(connection)
+		}
+	}()
+	return string(text), func() { _ = listener.Close() } // nobody calls any more
+}
+
+// joining returns what notes that a child takes part. A door that starts the program says so itself.
+func (s *stage) joining(p *process) func() {
+	if s.door.Start != nil {
+		return func() {}
+	}
+	return sync.OnceFunc(func() { close(p.joined) })
 }
 
 // Case is what a child calls in the process of the test. It is exported because net/rpc wants that.
@@ -99,6 +150,17 @@ type Case struct {
 	ctx     context.Context
 	joined  func()
 	perform answerer
+
+	mu sync.Mutex
+	// calls are those that the case decides about, by their number.
+	calls map[uint64]context.CancelFunc
+}
+
+// Question is what a child asks the case. It is exported because net/rpc wants that.
+type Question struct {
+	Call Call
+	// Number is the call's own, by which it can be given up.
+	Number uint64
 }
 
 // Joined says that the child takes part.
@@ -108,8 +170,29 @@ func (c *Case) Joined(_, _ *struct{}) error {
 }
 
 // Perform says what a handler of the child shall do.
-func (c *Case) Perform(call Call, a *Answer) error {
-	*a = answerOf(c.perform(c.ctx, call))
+func (c *Case) Perform(q Question, a *Answer) error {
+	ctx, cancel := context.WithCancel(c.ctx)
+	c.mu.Lock()
+	c.calls[q.Number] = cancel
+	c.mu.Unlock()
+	defer c.GiveUp(q.Number, nil) //nolint:errcheck // it has none
+	defer func() {
+		if p := recover(); p != nil {
+			*a = Answer{Panics: true, Text: fmt.Sprint(p)}
+		}
+	}()
+	*a = answerOf(c.perform(ctx, q.Call))
+	return nil
+}
+
+// GiveUp ends the context of a call.
+func (c *Case) GiveUp(number uint64, _ *struct{}) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cancel, ok := c.calls[number]; ok {
+		cancel()
+		delete(c.calls, number)
+	}
 	return nil
 }
 
@@ -161,20 +244,22 @@ func runChild(told string, doors []Door) error {
 	})
 }
 
-// askParent returns what asks the case, in the parent, what a handler shall do.
+// askParent returns what asks the case, in the parent, what a handler shall do. The call is over when the case says so, also
+// where its context has ended: as in one process.
 func askParent(parent *rpc.Client) answerer {
 	return func(ctx context.Context, c Call) error {
 		var a Answer
-		select {
-		case asked := <-parent.Go("Case.Perform", c, &a, make(chan *rpc.Call, 1)).Done:
-			if asked.Error != nil {
-				// Nobody decides any more what this handler does.
-				os.Exit(3)
-			}
-			return a.err()
-		case <-ctx.Done():
-			return ctx.Err()
+		q := Question{Call: c, Number: rand.Uint64()}
+		asked := parent.Go("Case.Perform", q, &a, make(chan *rpc.Call, 1)).Done
+		stop := context.AfterFunc(ctx, func() {
+			_ = parent.Call("Case.GiveUp", q.Number, &struct{}{}) // the answer to Perform says more
+		})
+		defer stop()
+		if answer := <-asked; answer.Error != nil {
+			// Nobody decides any more what this handler does.
+			os.Exit(3)
 		}
+		return a.err()
 	}
 }
 

@@ -19,11 +19,12 @@ import (
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
-// doors are members of consumer groups.
+// doors are the ways from Kafka to functions: members of consumer groups, and the trigger of AWS Lambda.
 var doors = []conformance.Door{
 	consumerGroup("cooperative", nil, conformance.Keeps),
 	consumerGroup("eager", map[string]string{"KAFKA_REBALANCE": "eager"}),
 	consumerGroup("exactly once", map[string]string{"EXACTLY_ONCE": "true"}, conformance.Keeps),
+	lambda,
 }
 
 func TestMain(m *testing.M) {
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
 
-func TestConsumerGroup(t *testing.T) {
+func TestDoors(t *testing.T) {
 	t.Parallel()
 	conformance.Run(t, doors...)
 }
@@ -48,9 +49,10 @@ func consumerGroup(name string, settings map[string]string, more ...conformance.
 		Capabilities: append(more,
 			conformance.Members, conformance.Drain, conformance.Readiness, conformance.Ranges, conformance.Attempts,
 			conformance.Transactions, conformance.Static,
-			conformance.Circuits, conformance.Idempotency,
+			conformance.Circuits, conformance.Idempotency, conformance.Apart, conformance.Names,
+			conformance.Stops, conformance.Owns,
 		),
-		Environment: func(_ testing.TB, p conformance.Program) map[string]string {
+		Environment: func(p conformance.Program) map[string]string {
 			variables := map[string]string{
 				"KAFKA_BROKERS":     strings.Join(p.Brokers, ","),
 				"DEAD_LETTER_TOPIC": p.DeadLetters,

@@ -31,6 +31,14 @@ const (
 	Transactions Capability = "exactly-once processing"
 	// Static: a process that starts anew under a name takes its own place, at once. Asked for by KAFKA_INSTANCE_ID.
 	Static Capability = "members that keep their name across restarts"
+	// Stops: a process that is asked to stop starts no further handler.
+	Stops Capability = "batches that end where the process is asked to stop"
+	// Owns: the process itself is the member of the group, and is paused with it.
+	Owns Capability = "processes that are members themselves"
+	// Apart: a partition never waits for a record of another one.
+	Apart Capability = "partitions that never share a batch"
+	// Names: the names of headers hold any bytes.
+	Names Capability = "header names that are not text"
 	// Circuits: while a dependency is down, one record tries it and all others wait.
 	Circuits Capability = "circuit breakers that pause partitions"
 )
@@ -40,12 +48,31 @@ type Door struct {
 	// Name stands in the names of tests, and tells a child which door it runs.
 	Name         string
 	Capabilities []Capability
-	// Environment returns the variables that a process of p needs beside those of [Program.Variables]. It may start what
-	// stands between Kafka and the process, and end that with t. It is called once for each process.
-	Environment func(t testing.TB, p Program) map[string]string
+	// Environment returns the variables that a process of p needs beside those of [Program.Variables].
+	Environment func(p Program) map[string]string
+	// Start, where it is not nil, runs the program in the suite's place, by starting c as many times as it likes. It returns
+	// when records can reach it. What it runs must end with t at the latest.
+	Start func(t testing.TB, p Program, c Child) Running
 	// Run is the program. It calls started when records can reach it, and returns when ctx has ended, as a process does
 	// that got SIGTERM: with an error only where it could not start. It writes its log to log.
 	Run func(ctx context.Context, lookup function.Lookup, specs []function.Spec, log io.Writer, started func()) error
+}
+
+// Child is how a process of the program is started: the file Path without arguments, with these variables.
+type Child struct {
+	Path        string
+	Environment map[string]string
+	// Log takes what it writes. It may be written to concurrently.
+	Log io.Writer
+}
+
+// Running is a program that a door has started. It counts as one process, which ends as soon as a process of it crashes.
+type Running struct {
+	// Ask asks it to end, as SIGTERM does. Kill ends its processes at once, as SIGKILL does.
+	Ask, Kill func()
+	// Ended is closed when it has ended. Err tells why then, where it was not asked to.
+	Ended <-chan struct{}
+	Err   func() error
 }
 
 // Program is what a door runs.

@@ -40,9 +40,11 @@ func (s *stage) start(t *testing.T) *process {
 // launch is start without the wait.
 func (s *stage) launch(t *testing.T) *process {
 	t.Helper()
-	number, variables := s.environment(t)
+	if s.door.Start != nil {
+		return s.startThrough(t)
+	}
+	p, variables := s.prepare(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	p := newProcess(t, number)
 	p.ask = cancel
 	lookup := func(key string) (string, bool) {
 		v, ok := variables[key]
@@ -50,7 +52,7 @@ func (s *stage) launch(t *testing.T) *process {
 	}
 	specs := make([]function.Spec, len(s.program.Functions))
 	for i, f := range s.program.Functions {
-		specs[i] = f.spec(number, s.perform)
+		specs[i] = f.spec(p.number, s.perform)
 	}
 	joined := sync.OnceFunc(func() { close(p.joined) })
 	go func() {
@@ -63,7 +65,7 @@ func (s *stage) launch(t *testing.T) *process {
 // newProcess returns a process that ends with t, and whose log is shown where t failed.
 func newProcess(t *testing.T, number int) *process {
 	t.Helper()
-	p := &process{number: number, joined: make(chan struct{}), ended: make(chan struct{}), log: &logBuffer{}}
+	p := &process{number: number, joined: make(chan struct{}), ended: make(chan struct{}), log: &logBuffer{}, ask: func() {}}
 	t.Cleanup(func() {
 		p.stop(t)
 		if t.Failed() {

@@ -107,16 +107,16 @@ func (s *stage) perform(ctx context.Context, c Call) (err error) {
 	return err
 }
 
-// environment returns the variables of the next process, and its number.
-func (s *stage) environment(t *testing.T) (number int, variables map[string]string) {
+// prepare returns the next process, which is not started, and its variables.
+func (s *stage) prepare(t *testing.T) (p *process, variables map[string]string) {
 	t.Helper()
 	s.mu.Lock()
 	s.processes++
-	number = s.processes
+	p = newProcess(t, s.processes)
 	s.mu.Unlock()
 	variables = maps.Clone(s.program.Variables)
-	maps.Copy(variables, s.door.Environment(t, s.program))
-	return number, variables
+	maps.Copy(variables, s.door.Environment(s.program))
+	return p, variables
 }
 
 // observe gives processes an address at which they tell their readiness, and returns it.
