@@ -30,6 +30,6 @@
 //   - A committed offset that the log does not have is an error in the log of events; reading begins at the oldest record.
 //   - A null value, like a null key, is an absent field; the value of a null header is null.
 //
-// It imports localdev/cluster, localdev/trigger/{template,filter,process}, runtime/kafkaclient and runtime/pipeline for its
+// It imports localdev/cluster, localdev/trigger/{template,filter,process,runtimeapi}, runtime/kafkaclient, runtime/pipeline for its
 // back-off, and franz-go.
 package trigger

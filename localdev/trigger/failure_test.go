@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/millrace/millrace/localdev/cluster"
 	"github.com/millrace/millrace/localdev/trigger"
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
@@ -362,43 +361,5 @@ func TestNothingIsLostWhileTheDestinationIsDown(t *testing.T) {
 	files, err := filepath.Glob(file + "/sqs-failed/*.json")
 	if err != nil || len(files) != 2 {
 		t.Errorf("files %v, %v", files, err)
-	}
-}
-
-func TestRunRefuses(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, 1)
-	for name, tc := range map[string]struct {
-		change func(b *bench)
-		want   string
-	}{
-		"no topic":               {func(b *bench) { b.spec.Topic = "" }, "no topic"},
-		"a batch of nothing":     {func(b *bench) { b.spec.BatchSize = 0 }, "BatchSize"},
-		"itself as destination":  {func(b *bench) { b.spec.OnFailure = "kafka://" + b.topic }, "another topic"},
-		"no folder":              {func(b *bench) { b.spec.OnFailure = "arn:aws:sns:::x" }, "Folder"},
-		"a bad filter":           {func(b *bench) { b.spec.Filters = []string{"{"} }, "Orders"},
-		"an unknown source":      {func(b *bench) { b.spec.Source = "Kinesis" }, "Source"},
-		"an unknown topic":       {func(b *bench) { b.spec.Topic = "nowhere" }, "nowhere"},
-		"an unknown destination": {func(b *bench) { b.spec.OnFailure = "kafka://nowhere" }, "nowhere"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			other := &bench{TB: t, broker: b.broker, topic: b.topic, spec: b.spec, opts: b.opts}
-			tc.change(other)
-			err := trigger.Run(t.Context(), other.spec, lambda(done), &other.opts)
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %v", err)
-			}
-		})
-	}
-}
-
-func TestNobodyListens(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, 1)
-	b.opts.Kafka.Brokers = []string{"127.0.0.1:1"}
-	err := trigger.Run(t.Context(), b.spec, lambda(done), &b.opts)
-	if _, ok := errors.AsType[*cluster.UnreachableError](err); !ok {
-		t.Errorf("nobody listens: %v", err)
 	}
 }
