@@ -86,12 +86,12 @@ func TestARecordIsTriedAgainWithinItsInvocation(t *testing.T) {
 			t.Errorf("handed back %v", failed)
 		}
 		for i, want := range []int{2, 2, 3} {
-			if calls := len(w.callsOf(records[i].id())); calls != want {
+			if calls := len(w.look().callsOf(records[i].id())); calls != want {
 				t.Errorf("a record that %s: %d calls, want %d", records[i].key, calls, want)
 			}
 		}
-		if len(w.letters) != 1 || w.letters[0].Record.Offset != 3 || w.letters[0].Attempts != 3 {
-			t.Errorf("dead letters %+v, want one after 3 attempts", w.letters)
+		if len(w.look().letters) != 1 || w.look().letters[0].Record.Offset != 3 || w.look().letters[0].Attempts != 3 {
+			t.Errorf("dead letters %+v, want one after 3 attempts", w.look().letters)
 		}
 	})
 }
@@ -105,10 +105,10 @@ func TestARecordThatCannotBeReadBecomesADeadLetterByItsPlace(t *testing.T) {
 		if failed := w.invoke(t, time.Minute, nil, records...); len(failed) > 0 {
 			t.Errorf("handed back %v", failed)
 		}
-		if len(w.letters) != 1 || len(w.calls) != 1 || w.calls[0].id != "orders-0@2" {
-			t.Fatalf("dead letters %+v, calls %v", w.letters, w.calls)
+		if len(w.look().letters) != 1 || len(w.look().calls) != 1 || w.look().calls[0].id != "orders-0@2" {
+			t.Fatalf("dead letters %+v, calls %v", w.look().letters, w.look().calls)
 		}
-		l := w.letters[0]
+		l := w.look().letters[0]
 		if !l.Lost || l.LastOffset != 1 || l.Class != function.ClassUndecodable || !strings.Contains(l.Err.Error(), "value is not base64") {
 			t.Errorf("dead letter %+v", l)
 		}
@@ -180,12 +180,12 @@ func TestHandlersEndBeforeTheDeadline(t *testing.T) {
 				if want := []string{"orders-0@1", "orders-0@3", "orders-0@4"}; !slices.Equal(failed, want) {
 					t.Errorf("handed back %v, want %v", failed, want)
 				}
-				if took := w.callsOf("orders-0@1")[0].end.Sub(start); took != tc.ends {
+				if took := w.look().callsOf("orders-0@1")[0].end.Sub(start); took != tc.ends {
 					t.Errorf("the handler's context ended after %s, want %s", took, tc.ends)
 				}
 				time.Sleep(2 * time.Hour)
-				if len(w.sent) > 0 || w.finished("orders-0@3") || len(w.callsOf("orders-0@4")) > 0 {
-					t.Errorf("the handler that was left behind published %v", w.sent)
+				if len(w.look().sent) > 0 || w.look().finished("orders-0@3") || len(w.look().callsOf("orders-0@4")) > 0 {
+					t.Errorf("the handler that was left behind published %v", w.look().sent)
 				}
 			})
 		})
@@ -285,8 +285,8 @@ func TestAnInvocationWhoseTimeIsOverHandsEverythingBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		records := []record{{offset: 1, key: "a"}, {offset: 2, key: "b"}}
 		w := newWorld(records...)
-		if failed := w.invoke(t, -time.Second, nil, records...); len(failed) != 2 || len(w.calls) > 0 {
-			t.Errorf("handed back %v after %d calls", failed, len(w.calls))
+		if failed := w.invoke(t, -time.Second, nil, records...); len(failed) != 2 || len(w.look().calls) > 0 {
+			t.Errorf("handed back %v after %d calls", failed, len(w.look().calls))
 		}
 	})
 }

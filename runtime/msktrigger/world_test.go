@@ -60,14 +60,52 @@ type world struct {
 	spec     function.Spec
 	circuits *breaker.Set
 
-	mu       sync.Mutex
-	steps    map[string][]step
+	mu    sync.Mutex
+	steps map[string][]step
+	deeds deeds
+	// writes are errors of the dead letter topic, one for each write, and nil after.
+	writes []error
+}
+
+// deeds are what was done. Whoever looks at them while handlers run takes a copy.
+type deeds struct {
 	calls    []*call
 	sent     []string
 	letters  []pipeline.Failure
 	outcomes map[string][]outcome
-	// writes are errors of the dead letter topic, one for each write, and nil after.
-	writes []error
+}
+
+// look returns what was done so far.
+func (w *world) look() *deeds {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := &deeds{sent: slices.Clone(w.deeds.sent), letters: slices.Clone(w.deeds.letters), outcomes: map[string][]outcome{}}
+	for _, c := range w.deeds.calls {
+		kept := *c
+		d.calls = append(d.calls, &kept)
+	}
+	for id, all := range w.deeds.outcomes {
+		d.outcomes[id] = slices.Clone(all)
+	}
+	return d
+}
+
+// finished tells whether a record is done with.
+func (d *deeds) finished(id string) bool {
+	return slices.ContainsFunc(d.outcomes[id], func(o outcome) bool {
+		return o.verdict == function.Done || o.verdict == function.DeadLetter || o.verdict == function.Dropped
+	})
+}
+
+// callsOf returns the calls for a record.
+func (d *deeds) callsOf(id string) []*call {
+	var calls []*call
+	for _, c := range d.calls {
+		if c.id == id {
+			calls = append(calls, c)
+		}
+	}
+	return calls
 }
 
 // outcome is a verdict, with what was to follow.
@@ -84,8 +122,8 @@ func newWorld(records ...record) *world {
 			Timeout: time.Minute, Attempts: 3,
 			New: func(function.Lookup) (function.Handler, error) { return nil, errors.New("not called") },
 		},
-		steps:    map[string][]step{},
-		outcomes: map[string][]outcome{},
+		steps: map[string][]step{},
+		deeds: deeds{outcomes: map[string][]outcome{}},
 	}
 	for _, r := range records {
 		w.steps[r.id()] = r.steps
@@ -112,7 +150,7 @@ func (w *world) pipeline(tb testing.TB) *pipeline.Pipeline {
 func (w *world) handle(ctx context.Context, e event.Event) ([]event.Event, error) {
 	w.mu.Lock()
 	c := &call{id: e.ID(), start: time.Now()}
-	w.calls = append(w.calls, c)
+	w.deeds.calls = append(w.deeds.calls, c)
 	var s step
 	if left := w.steps[c.id]; len(left) > 0 {
 		s, w.steps[c.id] = left[0], left[1:]
@@ -162,7 +200,7 @@ func (w *world) Send(ctx context.Context, outputs ...pipeline.Output) error {
 			return err
 		}
 		w.mu.Lock()
-		w.sent = append(w.sent, o.Event.ID())
+		w.deeds.sent = append(w.deeds.sent, o.Event.ID())
 		w.mu.Unlock()
 		select {
 		case <-time.After(takes):
@@ -185,7 +223,7 @@ func (w *world) Write(_ context.Context, f pipeline.Failure) error {
 	}
 	kept := *f.Record
 	f.Record = &kept
-	w.letters = append(w.letters, f)
+	w.deeds.letters = append(w.deeds.letters, f)
 	return nil
 }
 
@@ -193,29 +231,7 @@ func (w *world) Observe(o *pipeline.Outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	id := fmt.Sprintf("%s-%d@%d", o.Record.Topic, o.Record.Partition, o.Record.Offset)
-	w.outcomes[id] = append(w.outcomes[id], outcome{o.Verdict, time.Now(), o.After})
-}
-
-// finished tells whether a record is done with.
-func (w *world) finished(id string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.outcomes[id], func(o outcome) bool {
-		return o.verdict == function.Done || o.verdict == function.DeadLetter || o.verdict == function.Dropped
-	})
-}
-
-// callsOf returns the calls for a record.
-func (w *world) callsOf(id string) []call {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var calls []call
-	for _, c := range w.calls {
-		if c.id == id {
-			calls = append(calls, *c)
-		}
-	}
-	return calls
+	w.deeds.outcomes[id] = append(w.deeds.outcomes[id], outcome{o.Verdict, time.Now(), o.After})
 }
 
 // payload is the event that hands records over.
