@@ -19,6 +19,7 @@ var outcomes = []testCase{
 	{"handler past its deadline", nil, pastDeadline},
 	{"Drop", nil, dropped},
 	{"empty batch", nil, emptyBatch},
+	{"one of 100 undecodable, one that always fails", nil, twoOfHundred},
 }
 
 var errFails = errors.New("it fails on purpose")
@@ -142,4 +143,42 @@ func emptyBatch(t *testing.T, d Door) {
 	s.sendTo(t, s.in, 1, newEvent("a", 0))
 	s.awaitOffset(t, 1, 1)
 	s.checkCalls(t, eventID("a", 0), 1)
+}
+
+// twoOfHundred has nobody but a record that fails wait for its attempts: what cannot be decoded is a dead letter at once,
+// all others are handled once.
+func twoOfHundred(t *testing.T, d Door) {
+	s := newStage(t, d, 2)
+	failing := eventID("a-03", 0)
+	held := newGate()
+	if !d.can(Apart) {
+		held.open()
+	}
+	s.act(func(ctx context.Context, c Call) error {
+		if c.ID != failing {
+			return nil
+		}
+		if err := held.pass(ctx); err != nil {
+			return err
+		}
+		return errFails
+	})
+	records := newEvents(1, keys(50)...)
+	records[1].Headers = records[1].Headers[1:] // without ce_specversion it is no event
+	s.sendTo(t, s.in, 0, records...)
+	s.sendTo(t, s.in, 1, newEvents(50, "b")...)
+	s.start(t)
+	s.awaitOffset(t, 1, 50)
+	held.open()
+	s.awaitEnds(t, s.in)
+	for _, e := range s.journal.calls() {
+		if e.ID != failing && e.Nth != 1 {
+			t.Errorf("%s was handled %d times", e.ID, e.Nth)
+		}
+	}
+	s.checkCalls(t, failing, 3)
+	s.checkOutputs(t, 98)
+	letters := s.Records(t, s.letters, 2)
+	checkHeaders(t, letters[0], map[string]string{deadletter.HeaderClass: function.ClassUndecodable, deadletter.HeaderOffset: "1"})
+	checkHeaders(t, letters[1], map[string]string{deadletter.HeaderClass: function.ClassExhausted, deadletter.HeaderRetries: "2", "ce_id": failing})
 }
