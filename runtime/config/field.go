@@ -170,7 +170,7 @@ func (f *field) checkFallback() {
 		return
 	}
 	unset := func(string) (string, bool) { return "", false }
-	if v, err := f.decode(unset); err != nil || !f.allows(v) {
+	if v, err := f.decodeFallback(unset); err != nil || !f.allows(v) {
 		panic(fmt.Sprintf("config: the default of %s must be %s", f.path, f.requirement()))
 	}
 }
@@ -187,7 +187,7 @@ func (f *field) load(lookup func(string) (string, bool)) *Problem {
 	if f.required && raw == "" {
 		return f.problem("is empty, must be ")
 	}
-	v, err := f.decode(func(string) (string, bool) { return raw, true })
+	v, err := f.decode(raw)
 	if err != nil {
 		// The error is not told, for it quotes the value, nor what may be wrong with the default besides.
 		_ = f.loadFallback(lookup)
@@ -208,7 +208,7 @@ func (f *field) loadFallback(lookup func(string) (string, bool)) *Problem {
 	case f.fallback == "" || !f.value.IsZero():
 		return nil
 	}
-	v, err := f.decode(func(name string) (string, bool) {
+	v, err := f.decodeFallback(func(name string) (string, bool) {
 		if name == f.variable {
 			return "", false
 		}
@@ -255,13 +255,25 @@ func (f *field) readFile(lookup func(string) (string, bool)) (content string, se
 	return content, true, nil
 }
 
-// decode has go-envconfig fill a struct that has this one field: given the whole struct it would stop at the first
-// problem.
-func (f *field) decode(lookup envconfig.LookuperFunc) (reflect.Value, error) {
-	return decode(f.value.Type(), f.tag, lookup)
+// decode returns the value that raw stands for.
+func (f *field) decode(raw string) (reflect.Value, error) {
+	if f.kind == decoded {
+		return decodeTagged(f.value.Type(), f.tag, func(string) (string, bool) { return raw, true })
+	}
+	return decode(f.value.Type(), raw)
 }
 
-func decode(t reflect.Type, tag string, lookup envconfig.LookuperFunc) (reflect.Value, error) {
+// decodeFallback returns the default. One that refers to other variables reads them by lookup.
+func (f *field) decodeFallback(lookup envconfig.LookuperFunc) (reflect.Value, error) {
+	if f.kind == decoded || strings.ContainsAny(f.fallback, `$\`) {
+		return decodeTagged(f.value.Type(), f.tag, lookup)
+	}
+	return decode(f.value.Type(), f.fallback)
+}
+
+// decodeTagged has go-envconfig fill a struct that has this one field: given the whole struct it would stop at the first
+// problem.
+func decodeTagged(t reflect.Type, tag string, lookup envconfig.LookuperFunc) (reflect.Value, error) {
 	one := reflect.New(reflect.StructOf([]reflect.StructField{{
 		Name: "Field",
 		Type: t,

@@ -44,7 +44,7 @@ func (f *field) newBound(name string, tag reflect.StructTag) (string, reflect.Va
 		panic(fmt.Sprintf("config: %s can have no %s", f.path, name))
 	}
 	measured := f.measure(f.value).Type()
-	v, err := decode(measured, "BOUND", func(string) (string, bool) { return bound, true })
+	v, err := decode(measured, bound)
 	if err != nil || bound == "" || (f.measuresLength() && v.Int() < 0) {
 		panic(fmt.Sprintf("config: the %s of %s is %q, which is not a bound of a %s", name, f.path, bound, f.value.Type()))
 	}

@@ -56,11 +56,11 @@ func (s *keyServer) credentials(ctx context.Context) (iamCredentials, error) {
 }
 
 // keysAnswer is what a key server answers.
-type keysAnswer struct { //nolint:tagliatelle // the names are of AWS
-	KeyID   string    `json:"AccessKeyId"`
-	Secret  string    `json:"SecretAccessKey"`
-	Session string    `json:"Token"`
-	Expires time.Time `json:"Expiration"`
+type keysAnswer struct {
+	KeyID   string    `json:"AccessKeyId"`     //nolint:tagliatelle // AWS names it so
+	Secret  string    `json:"SecretAccessKey"` //nolint:tagliatelle // AWS names it so
+	Session string    `json:"Token"`           //nolint:tagliatelle // AWS names it so
+	Expires time.Time `json:"Expiration"`      //nolint:tagliatelle // AWS names it so
 }
 
 func (s *keyServer) fetch(ctx context.Context) (keys iamCredentials, expires time.Time, err error) {
