@@ -117,7 +117,7 @@ func (d *dev) options(started func(runner.System)) *runner.Options {
 		Mail:        d.view.Mail,
 		Webhook:     d.view.Webhook,
 		Started:     started,
-		Log:         d.log(),
+		Log:         d.log(isOutcome),
 	}
 }
 

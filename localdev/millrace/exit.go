@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace/millrace/localdev/cluster"
+	"github.com/millrace/millrace/localdev/stack"
 	"github.com/millrace/millrace/localdev/text"
+	"github.com/millrace/millrace/localdev/trigger/process"
 	"github.com/millrace/millrace/runtime/config"
 )
 
@@ -28,7 +30,7 @@ const (
 const exitCodes = `Exit codes:
   0    done; what runs until Ctrl-C was ended by it
   1    failed
-  2    the command line or the environment is wrong
+  2    the command line, the environment or the template is wrong
   3    nothing matched
   4    partly done: some events were published, others were not
   5    no broker of the cluster answers
@@ -113,6 +115,10 @@ func advice(err error) (code int, try string) {
 		environment *config.Error
 		unreachable *cluster.UnreachableError
 		unknown     *cluster.UnknownTopicError
+		template    *stack.TemplateError
+		none        *stack.NoTemplateError
+		function    *stack.UnknownFunctionError
+		build       *process.BuildError
 	)
 	code = exitFailed
 	switch {
@@ -124,11 +130,26 @@ func advice(err error) (code int, try string) {
 		code, try = exitUnreachable, "millrace dev starts a Kafka here; --kafka HOST:PORT names another one"
 	case errors.As(err, &unknown):
 		try = otherTopics(unknown.Closest)
+	case errors.As(err, &template):
+		code, try = exitUsage, "correct the template, or give it values: --parameter KEY=VALUE"
+	case errors.As(err, &none):
+		code, try = exitUsage, "--template FILE names a SAM template"
+	case errors.As(err, &function):
+		code, try = exitUsage, otherFunctions(function.Closest)
+	case errors.As(err, &build):
+		try = "correct the function, or run what was built before: --prebuilt"
 	}
 	if errors.As(err, &known) {
 		code, try = cmp.Or(known.code, code), cmp.Or(known.try, try)
 	}
 	return code, try
+}
+
+func otherFunctions(closest []string) string {
+	if len(closest) == 0 {
+		return "a template that has functions: --template FILE"
+	}
+	return "one of the closest, " + strings.Join(closest, ", ")
 }
 
 func otherTopics(closest []string) string {

@@ -49,7 +49,8 @@ func (a *app) rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(
-		a.devCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(), a.loadCommand(), a.versionCommand(),
+		a.devCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(), a.loadCommand(),
+		a.triggerCommand(), a.versionCommand(),
 	)
 	usageErrors(root)
 	return root

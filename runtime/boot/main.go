@@ -72,6 +72,9 @@ func list(w io.Writer, targets ...any) {
 	}
 }
 
+// Variables describes what a program of these functions reads from its environment, beside what Lambda sets.
+func Variables(specs []function.Spec) []config.Variable { return config.Describe(variables(specs)...) }
+
 // variables are the structs that the program fills from the environment.
 func variables(specs []function.Spec) []any {
 	targets := []any{&settings{}}
