@@ -26,10 +26,10 @@ func typical(tb testing.TB, n int) []byte {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		name := fmt.Sprintf("orders-%d", i%3)
+		name := fmt.Sprintf("orders-%d", i/5%3)
 		records[name] = append(records[name], map[string]any{
-			"topic": "orders", "partition": i % 3, "offset": 1000 + i/3, "timestamp": 1764000000000 + i, "timestampType": "CREATE_TIME",
-			"key": base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "order-%05d", i)), "value": base64.StdEncoding.EncodeToString(m.Value),
+			"topic": "orders", "partition": i / 5 % 3, "offset": 1000 + i, "timestamp": 1764000000000 + i, "timestampType": "CREATE_TIME",
+			"key": base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "order-%05d", i/5)), "value": base64.StdEncoding.EncodeToString(m.Value),
 			"headers": headersOf(m),
 		})
 	}
@@ -61,10 +61,10 @@ func orderCreated(n int) event.Event {
 	e.SetID(fmt.Sprintf("550e8400-e29b-41d4-a716-%012d", n))
 	e.SetSource("/order-service")
 	e.SetType(placed)
-	e.SetSubject(fmt.Sprintf("order-%05d", n))
+	e.SetSubject(fmt.Sprintf("order-%05d", n/5))
 	e.SetTime(time.Date(2026, 11, 23, 10, 0, 0, 123_000_000, time.UTC))
 	e.SetExtension("correlationid", "req-789")
-	e.SetExtension("partitionkey", fmt.Sprintf("order-%05d", n))
+	e.SetExtension("partitionkey", fmt.Sprintf("order-%05d", n/5))
 	e.SetDataContentType(event.ApplicationJSON)
 	e.DataEncoded = []byte(`{"orderId":"order-00001","customerId":"customer-789","amount":99.99,"currency":"USD","items":[{"productId":"prod-456","quantity":2,"price":49.99}]}`)
 	return e

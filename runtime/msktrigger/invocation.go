@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,11 +133,17 @@ func (p *part) submit() {
 	p.lanes.Submit(items)
 }
 
-// close ends the work: no handler starts, and those that run get half of the margin to return. One that does not is left
-// behind.
+// close ends the work: no handler starts, the context of those that run ends, and they get half of the margin to return. One that
+// does not is left behind.
 func (v *invocation) close() {
-	for _, p := range v.parts {
+	v.cancel()
+	running := slices.DeleteFunc(slices.Clone(v.parts), func(p *part) bool {
 		p.lanes.Close()
+		// The context has ended: this does not wait.
+		return p.lanes.Wait(v.ctx) == nil
+	})
+	if len(running) == 0 {
+		return
 	}
 	until := time.Now().Add(v.margin / 2)
 	if latest := v.closing.Add(v.margin / 2); !v.closing.IsZero() && latest.Before(until) {
@@ -144,7 +151,7 @@ func (v *invocation) close() {
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(v.ctx), until)
 	defer cancel()
-	for _, p := range v.parts {
+	for _, p := range running {
 		if p.lanes.Wait(ctx) != nil {
 			v.trigger.options.Log.Warn("handlers were still running when the time of the invocation was over: their records are handed back",
 				"topic", p.Topic, "partition", p.Number)
