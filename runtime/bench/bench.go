@@ -38,6 +38,7 @@ var kinds = []struct {
 	{"decode", (*bench).decoding},
 	{"encode", (*bench).encoding},
 	{"lambda", (*bench).invoking},
+	{"start", (*bench).starting},
 	{"consume", (*bench).consuming},
 	{"lanes", (*bench).handling},
 	{"produce", (*bench).producing},
@@ -49,7 +50,7 @@ var kinds = []struct {
 
 // alone are the figures that need no broker, real those that only a real one can show.
 var (
-	alone    = []string{"decode", "encode", "lambda"}
+	alone    = []string{"decode", "encode", "lambda", "start"}
 	realOnly = []string{"transactions"}
 )
 
@@ -78,6 +79,9 @@ func (b *bench) measure(ctx context.Context, among func(name string) bool) ([]*r
 			rounds = 1
 		}
 		r, err := f.run(ctx, rounds, b.progress)
+		if f.close != nil {
+			err = errors.Join(err, f.close())
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k.name, errors.Join(err, context.Cause(ctx)))
 		}

@@ -23,6 +23,8 @@ type figure struct {
 	atOnce bool
 	// unranked says that there is nothing to divide by.
 	unranked bool
+	// close ends what the peers shared. nil: nothing.
+	close func() error
 }
 
 // column is one value of a measurement.

@@ -33,14 +33,14 @@ func TestEveryPeerDoesTheWorkAndIsReported(t *testing.T) {
 	if err := run(t.Context(), s, &out, &progress); err != nil {
 		t.Fatalf("run() = %v after\n%s", err, &progress)
 	}
-	lines := regexp.MustCompile(`(?m)^BENCH ([a-z-]+) [0-9]+ (?:ns/op|events/s|records/s) [0-9]+\.[0-9]{2}$`).FindAllStringSubmatch(out.String(), -1)
+	lines := regexp.MustCompile(`(?m)^BENCH ([a-z-]+) [0-9.]+ (?:ns/op|events/s|records/s|ms) [0-9]+\.[0-9]{2}$`).FindAllStringSubmatch(out.String(), -1)
 	var named []string
 	for _, line := range lines {
 		if !strings.HasPrefix(line[1], "embedded-") {
 			named = append(named, line[1])
 		}
 	}
-	if want := []string{"decode", "encode", "lambda", "consume", "lanes", "produce", "publish", "exactly-once"}; !slices.Equal(named, want) {
+	if want := []string{"decode", "encode", "lambda", "start", "consume", "lanes", "produce", "publish", "exactly-once"}; !slices.Equal(named, want) {
 		t.Errorf("figures %v, want %v in\n%s", named, want, &out)
 	}
 	for name, peers := range contenders {
