@@ -1,12 +1,9 @@
 package msktrigger
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
-	"time"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 )
@@ -32,53 +29,6 @@ var (
 	errBase64    = errors.New("is not base64")
 	errBytes     = errors.New("must hold lists of numbers from −128 to 255")
 )
-
-// member is a member of a record that is read.
-type member int
-
-const (
-	topic member = iota
-	partition
-	offset
-	timestamp
-	key
-	value
-	headers
-	members // how many there are
-)
-
-var memberNames = [members]string{
-	topic:     "topic",
-	partition: "partition",
-	offset:    "offset",
-	timestamp: "timestamp",
-	key:       "key",
-	value:     "value",
-	headers:   "headers",
-}
-
-// place is what every record must say of itself.
-const place = 1<<topic | 1<<partition | 1<<offset
-
-func memberOf(name []byte) (member, bool) {
-	switch string(name) {
-	case "topic":
-		return topic, true
-	case "partition":
-		return partition, true
-	case "offset":
-		return offset, true
-	case "timestamp":
-		return timestamp, true
-	case "key":
-		return key, true
-	case "value":
-		return value, true
-	case "headers":
-		return headers, true
-	}
-	return members, false
-}
 
 // Decode reads the event of a Kafka trigger. The batch keeps nothing of the payload. An error is a [*DecodeError], and means
 // that the whole event cannot be understood; the package's documentation says when that is so. Decode may be called from many
@@ -106,6 +56,8 @@ type decoder struct {
 	// records and fields are those of the list and of the record that are being read.
 	records []Record
 	fields  []kafkabinding.Header
+	// names are the names of members of records before, by their place.
+	names []name
 	// before are the headers of records before, by their place.
 	before []field
 	// seen has a bit for each member that the record has shown, poison is why it cannot be handled.
@@ -227,153 +179,4 @@ func partitionOf(name string) (Partition, bool) {
 		}
 	}
 	return Partition{Name: name, Topic: name[:at], Number: int32(n)}, true
-}
-
-// record reads a record into d.records.
-func (d *decoder) record(p *Partition) error {
-	d.where.Index, d.where.Offset = len(d.records), -1
-	d.seen, d.poison = 0, nil
-	d.records = append(d.records, Record{})
-	r := &d.records[len(d.records)-1]
-	r.Topic, r.Partition = p.Topic, p.Number
-	if err := d.object(func(name []byte) error { return d.member(r, name) }); err != nil {
-		return err
-	}
-	for m := topic; m <= offset; m++ {
-		if d.seen&(1<<m) == 0 {
-			d.where.Member = memberNames[m]
-			return errMissing
-		}
-	}
-	if d.poison != nil {
-		d.poison.Offset = r.Offset
-		r.Err = d.poison
-	}
-	d.where.Index, d.where.Offset = -1, -1
-	return nil
-}
-
-// member reads a member of a record. An error is one that the whole event is refused for.
-func (d *decoder) member(r *Record, name []byte) error {
-	m, known := memberOf(name)
-	if !known {
-		return d.skip(maxDepth)
-	}
-	d.where.Member = memberNames[m]
-	twice := d.seen&(1<<m) != 0
-	d.seen |= 1 << m
-	start := d.at
-	err := d.read(r, m)
-	if err == nil && twice {
-		err = errTwice
-	}
-	if err != nil && place&(1<<m) == 0 {
-		d.poison = d.fault(err)
-		d.at = start
-		err = d.skip(maxDepth)
-	}
-	if err == nil {
-		d.where.Member = ""
-	}
-	return err
-}
-
-func (d *decoder) read(r *Record, m member) (err error) {
-	switch m {
-	case topic:
-		return d.topic(r)
-	case partition:
-		return d.partition(r)
-	case offset:
-		if r.Offset, err = d.integer(); err == nil && r.Offset < 0 {
-			return errRange
-		}
-		d.where.Offset = r.Offset
-	case timestamp:
-		r.Timestamp, err = d.timestamp()
-	case key:
-		r.Key, err = d.base64()
-	case value:
-		r.Value, err = d.base64()
-	default:
-		r.Headers, err = d.headers()
-	}
-	return err
-}
-
-func (d *decoder) topic(r *Record) error {
-	name, err := d.string()
-	if err == nil && string(name) != r.Topic {
-		err = errElsewhere
-	}
-	return err
-}
-
-func (d *decoder) partition(r *Record) error {
-	n, err := d.integer()
-	if err == nil && n != int64(r.Partition) {
-		err = errElsewhere
-	}
-	return err
-}
-
-// timestamp reads milliseconds since 1970.
-func (d *decoder) timestamp() (time.Time, error) {
-	if d.null() {
-		return time.Time{}, nil
-	}
-	ms, err := d.integer()
-	if err != nil || ms < 0 {
-		return time.Time{}, err
-	}
-	return time.UnixMilli(ms).UTC(), nil
-}
-
-// integer reads a whole number, or a string of one.
-func (d *decoder) integer() (int64, error) {
-	quoted, negative := d.byte('"'), d.byte('-')
-	start, n := d.at, uint64(0)
-	for ; d.at < len(d.text) && digit(d.text[d.at]); d.at++ {
-		if n > math.MaxInt64/10 {
-			return 0, errRange
-		}
-		n = n*10 + uint64(d.text[d.at]-'0')
-	}
-	switch {
-	case n > math.MaxInt64:
-		return 0, errRange
-	case d.at == start, d.at > start+1 && d.text[start] == '0', quoted && !d.byte('"'):
-		return 0, d.unless(errInteger)
-	case d.continues():
-		return 0, errInteger
-	case negative:
-		return -int64(n), nil
-	}
-	return int64(n), nil
-}
-
-// base64 reads a string of bytes. Null is nil.
-func (d *decoder) base64() ([]byte, error) {
-	if d.null() {
-		return nil, nil
-	}
-	if d.at < len(d.text) && d.text[d.at] == '"' {
-		start := d.at + 1
-		if n := bytes.IndexByte(d.text[start:], '"'); n >= 0 {
-			if decoded, ok := d.memory.base64(d.text[start : start+n]); ok {
-				d.at = start + n + 1
-				return decoded, nil
-			}
-		}
-	}
-	// Something in it is escaped, or wrong.
-	text, err := d.string()
-	if err != nil {
-		return nil, err
-	}
-	decoded, ok := d.memory.base64(text)
-	if !ok {
-		return nil, errBase64
-	}
-	return decoded, nil
 }

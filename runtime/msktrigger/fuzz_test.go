@@ -37,6 +37,8 @@ func FuzzDecode(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Add(typical(f, 4))
+	f.Add([]byte(eventOf("a-0", `{"topic":"a","partition":0,"offset":1}`, `{"topic": "a","partition" :0, "offset": 2,"key":"","value":""}`,
+		`{"topic":"a","partition":0,"offset":3,"value":"","key":""}`)))
 	for _, list := range []string{
 		`[1,2,3,45,67,89,255,0,100,10,1]`, `[-1,-128,128,255,256]`, `[ 1 ,2, 3]`, `[12,345,6]`, `[11,22, 33,44,55 ,6]`, `[00,1]`, `[1,02,3,4]`, `[1e1,2,3,4,5]`,
 		`[1,2,3,4,5,6,7,8,]`, `[111,222,333,44]`, `[1,2,"3",4]`, `[11111111111]`, `null`, `[]`, `{}`,
