@@ -35,7 +35,7 @@ type line struct {
 	Record   string `json:"record,omitzero"`
 	Outcome  string `json:"outcome,omitzero"`
 	Attempt  int    `json:"attempt,omitzero"`
-	// Took is how long an attempt took. For a mail or webhook it is the time since the event that the chain began with,
+	// Took is how long an attempt took, nil where that is not known. For a mail or webhook it is the time since the event that the chain began with,
 	// whose type is Since; nil where that is not known.
 	Took    *milliseconds `json:"ms,omitzero"`
 	Since   string        `json:"since,omitzero"`
@@ -51,10 +51,10 @@ type line struct {
 	published time.Time
 }
 
-// named is an event that was published.
+// named is an event that was published. Behind some doors it is only known that there is one.
 type named struct {
-	ID   string `json:"id"`
-	Type string `json:"type"`
+	ID   string `json:"id,omitzero"`
+	Type string `json:"type,omitzero"`
 }
 
 // maxText bounds each text of a line, in bytes: what is shown comes from whoever may write to a topic.
@@ -63,8 +63,11 @@ const maxText = 512
 func outcomeLine(o *pipeline.Outcome, now time.Time) line {
 	l := line{
 		Kind: kindOutcome, Time: now, Function: o.Function, Record: o.Record.String(), Outcome: o.Verdict.String(),
-		Attempt: o.Attempt, Took: new(inMilliseconds(o.Took)), Retry: inMilliseconds(o.After),
+		Attempt: o.Attempt, Retry: inMilliseconds(o.After),
 		verdict: o.Verdict, published: o.Record.Timestamp,
+	}
+	if o.Took > 0 {
+		l.Took = new(inMilliseconds(o.Took))
 	}
 	if o.Err != nil {
 		l.Error = cut(o.Err.Error())

@@ -98,7 +98,9 @@ func (p printer) end(l *line) string {
 	if l.Attempt > 1 {
 		fmt.Fprintf(&b, ", attempt %d", l.Attempt)
 	}
-	fmt.Fprintf(&b, ", %s", l.Took)
+	if l.Took != nil {
+		fmt.Fprintf(&b, ", %s", l.Took)
+	}
 	if len(l.Emitted) > 0 {
 		fmt.Fprintf(&b, " → %s", text.Escaped(emitted(l)))
 	}
@@ -122,6 +124,9 @@ func (p printer) delivered(l *line) string {
 func emitted(l *line) string {
 	var types []string
 	for _, e := range l.Emitted {
+		if e.Type == "" {
+			return fmt.Sprintf("%d published", len(l.Emitted))
+		}
 		types = append(types, shortType(e.Type))
 	}
 	return strings.Join(types, ", ")

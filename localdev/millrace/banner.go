@@ -14,7 +14,7 @@ import (
 // started prints where everything is.
 func (d *dev) started(s runner.System) {
 	if d.json {
-		d.view.Print(startedJSON(s))
+		d.view.Print(d.startedJSON(s))
 		return
 	}
 	d.view.Print(d.banner(s) + d.view.Header())
@@ -40,7 +40,8 @@ func (d *dev) banner(s runner.System) string {
 	if s.HTTP != "" {
 		row("Health", "http://"+s.HTTP+"/healthz", "also /readyz and /metrics")
 	}
-	row("Functions", fmt.Sprint(len(catalog.Functions())), fmt.Sprintf("in %d consumer groups", groups()))
+	functions, how := d.functionsRow()
+	row("Functions", functions, how)
 	if d.demo {
 		row("Demo", "2 events/s", "sample orders, users and products")
 	}
@@ -102,11 +103,13 @@ type startedLine struct {
 	SMTP     string   `json:"smtp"`
 	Webhook  string   `json:"webhook"`
 	HTTP     string   `json:"http,omitzero"`
+	Door     string   `json:"door"`
 }
 
-func startedJSON(s runner.System) string {
+func (d *dev) startedJSON(s runner.System) string {
 	line, err := text.AppendJSONLine(nil, startedLine{
 		Kind: "started", Kafka: s.Kafka.Brokers, Embedded: s.Embedded, Data: s.Data, SMTP: s.SMTP, Webhook: s.Webhook, HTTP: s.HTTP,
+		Door: d.door,
 	})
 	if err != nil {
 		panic(fmt.Sprintf("addresses that are no JSON: %v", err))

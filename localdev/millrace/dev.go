@@ -34,12 +34,14 @@ type dev struct {
 	smtpPort   uint16
 	webhook    uint16
 	httpAddr   string
+	door       string
+	lambda     behindLambda
 
 	view *live.View
 }
 
 func (a *app) devCommand() *cobra.Command {
-	d := &dev{app: a}
+	d := &dev{app: a, lambda: behindLambda{flags: templateFlags{app: a}}}
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run Kafka, all functions, and catchers of mail and webhooks on this machine",
@@ -48,10 +50,15 @@ func (a *app) devCommand() *cobra.Command {
 The functions read the same variables as in production (RETRY_FIRST_DELAY, WORKERS, …). With SMTP_ADDR or
 NOTIFY_WEBHOOK_URL set they deliver there, and nothing is caught. LOG_LEVEL shows the runtime's own log on standard error.
 
+With --door lambda the functions' programs run as they are deployed, each behind an emulated MSK trigger as template.yaml
+describes it; they are built first. Groups, starting positions and batches are then those of the template, where each
+function is a group of its own, and health and metrics are not served. millrace trigger runs some of the functions so.
+
 Ctrl-C ends it: what runs may finish (3 s, or DRAIN_TIMEOUT), what finished is committed. A second Ctrl-C kills.`,
 		Example: `  millrace dev --demo                        with a trickle of sample orders, users and products
   millrace dev --data .data                  topics, records and groups are there again next time
   millrace dev --kafka kafka.example:9092    on a real cluster
+  millrace dev --door lambda                 each function's program behind an emulated MSK trigger
   millrace dev --json | jq .outcome          for programs`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd) },
@@ -65,6 +72,8 @@ Ctrl-C ends it: what runs may finish (3 s, or DRAIN_TIMEOUT), what finished is c
 	flags.Uint16Var(&d.smtpPort, "smtp-port", 1025, "port on which mail is caught")
 	flags.Uint16Var(&d.webhook, "webhook-port", 1081, "port on which webhooks are caught")
 	flags.StringVar(&d.httpAddr, "http-addr", "", "HOST:PORT of health and metrics, or off (default $HTTP_ADDR, or 127.0.0.1:9464)")
+	flags.StringVar(&d.door, "door", groupDoor, "group: in consumer groups of this process; lambda: behind emulated MSK triggers")
+	d.lambda.register(flags)
 	return cmd
 }
 
@@ -73,6 +82,9 @@ func (d *dev) run(cmd *cobra.Command) error {
 		if d.kafka != "" && cmd.Flags().Changed(flag) {
 			return &usageError{fmt.Errorf("--%s is about the embedded Kafka, and --kafka asks for a real one", flag)}
 		}
+	}
+	if err := d.checkDoor(cmd.Flags()); err != nil {
+		return err
 	}
 	d.view = live.New(d.stdout, &live.Options{Functions: catalog.Functions(), Color: d.colors(), JSON: d.json})
 	stop := context.AfterFunc(cmd.Context(), d.ending)
@@ -116,6 +128,7 @@ func (d *dev) options(started func(runner.System)) *runner.Options {
 		Observers:   []pipeline.Observer{d.view},
 		Mail:        d.view.Mail,
 		Webhook:     d.view.Webhook,
+		Serve:       d.serve(),
 		Started:     started,
 		Log:         d.log(isOutcome),
 	}

@@ -53,10 +53,13 @@ write. Ctrl-C ends it: what runs may finish (3 s, or DRAIN_TIMEOUT), what is don
 	p.template.register(flags)
 	p.kafka.register(flags)
 	flags.StringVar(&p.debug, "debug", "", "start the program of this function yourself, under a debugger")
-	flags.StringVar(&p.failures, "failures", ".millrace/on-failure", "folder for what AWS would send to an on-failure destination in SQS, SNS or S3")
+	flags.StringVar(&p.failures, "failures", failuresFolder, "folder for what AWS would send to an on-failure destination in SQS, SNS or S3")
 	flags.BoolVar(&p.json, "json", false, "print one JSON object for each line")
 	return cmd
 }
+
+// failuresFolder is where what AWS would send to SQS, SNS or S3 goes.
+const failuresFolder = ".millrace/on-failure"
 
 func (p *polling) run(ctx context.Context, names []string) error {
 	file, functions, err := p.selected(names)

@@ -51,6 +51,10 @@ type Options struct {
 	// Mail and Webhook are told of what is caught: see [mail.Options] and [webhook.Options].
 	Mail    func(mail.Message)
 	Webhook func(webhook.Message)
+	// Serve runs the functions until ctx ends, in the place of consumer groups in this process: behind another door. It is
+	// told what their environment is and how the cluster is reached, and calls started when they read. Functions,
+	// Observers and HTTPAddr have no meaning then. Default: none.
+	Serve func(ctx context.Context, environment function.Lookup, kafka kafkaclient.Config, started func()) error
 	// Started is called once, when the functions have joined their consumer groups.
 	Started func(System)
 	// Log takes the log. Default: nowhere.
@@ -105,10 +109,12 @@ func Run(ctx context.Context, o *Options) (err error) {
 		}
 		return err
 	}
+	started := func() { s.options.Started(s.system) }
+	if s.options.Serve != nil {
+		return s.options.Serve(ctx, s.environment.lookup, s.system.Kafka, started)
+	}
 	err = boot.Run(ctx, s.environment.lookup, s.options.Functions, &boot.Options{
-		Log:       s.options.Log,
-		Observers: s.options.Observers,
-		Started:   func() { s.options.Started(s.system) },
+		Log: s.options.Log, Observers: s.options.Observers, Started: started,
 	})
 	return inUse(PartHTTP, err)
 }
@@ -149,6 +155,9 @@ func (s *system) start(ctx context.Context) error {
 		if err := start(ctx); err != nil {
 			return err
 		}
+	}
+	if s.options.Serve != nil {
+		return nil
 	}
 	return s.describeHTTP()
 }

@@ -42,4 +42,6 @@ func isCluster(name string) bool {
 }
 
 // isUnknown tells whether a value stands for one that only AWS has.
-func isUnknown(value string) bool { return strings.HasPrefix(value, "<") && strings.HasSuffix(value, ">") }
+func isUnknown(value string) bool {
+	return strings.HasPrefix(value, "<") && strings.HasSuffix(value, ">")
+}
