@@ -7,7 +7,8 @@ import "strconv"
 //	{"batchItemFailures":[{"itemIdentifier":{"partition":"order-events-0","offset":42}}]}
 func (v *invocation) answer() []byte {
 	answer, comma := []byte(`{"batchItemFailures":[`), ""
-	for _, p := range v.parts {
+	for i := range v.parts {
+		p := &v.parts[i]
 		offsets := p.unfinished()
 		for _, offset := range offsets {
 			answer = append(append(answer, comma...), `{"itemIdentifier":{"partition":"`...)

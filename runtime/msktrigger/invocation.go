@@ -4,7 +4,6 @@ import (
 	"context"
 	"hash/maphash"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,8 @@ var keySeed = maphash.MakeSeed()
 type invocation struct {
 	trigger *Trigger
 	pool    *lanes.Pool
-	parts   []*part
+	lanes   *lanes.Lanes[*delivery]
+	parts   []part
 
 	// ctx is that of the handlers. It ends when no work is to be done any more: at the time closing, zero where there is no
 	// deadline, or earlier.
@@ -35,29 +35,29 @@ type invocation struct {
 	settled chan struct{}
 	// failure is the first error of the runtime itself.
 	failure atomic.Pointer[InternalError]
-}
-
-// part is the work on one partition.
-type part struct {
-	*Partition
-
-	lanes      *lanes.Lanes[*delivery]
-	deliveries []delivery
 
 	mu sync.Mutex
 	// halted are the lanes in which a record was given up: what follows it is given up too.
 	halted map[uint64]bool
 }
 
-// delivery is a record on its way. One worker at a time works on it, but for finished.
+// part is a partition with its records on their way.
+type part struct {
+	*Partition
+
+	deliveries []delivery
+}
+
+// delivery is a record on its way. One worker at a time works on it.
 type delivery struct {
 	record *Record
 	lane   uint64
 	// waited is how long the record has waited for something that is down.
 	waited time.Duration
 	// opened is there from the first attempt to the last.
-	opened   *pipeline.Delivery
-	finished atomic.Bool
+	opened *pipeline.Delivery
+	// running says that an attempt is being made, finished that none is needed any more. All may read them.
+	running, finished atomic.Bool
 }
 
 // recycled are opened records for reuse. A worker mostly gets the one back that it used for the record before.
@@ -72,35 +72,37 @@ func newInvocation(ctx context.Context, t *Trigger, b *Batch) *invocation {
 	} else {
 		v.ctx, v.cancel = context.WithCancel(ctx)
 	}
+	v.lanes = lanes.New(v.pool, v.handle, nil)
 	for i := range b.Partitions {
-		v.parts = append(v.parts, v.newPart(&b.Partitions[i]))
+		v.parts = append(v.parts, v.newPart(i, &b.Partitions[i]))
 	}
 	return v
 }
 
-func (v *invocation) newPart(partition *Partition) *part {
-	p := &part{Partition: partition, deliveries: make([]delivery, len(partition.Records))}
-	p.lanes = lanes.New(v.pool, func(d *delivery) lanes.Result { return v.handle(p, d) }, nil)
+// newPart returns the n-th partition of the batch.
+func (v *invocation) newPart(n int, partition *Partition) part {
+	p := part{Partition: partition, deliveries: make([]delivery, len(partition.Records))}
 	order := v.trigger.pipeline.Order(p.Topic)
 	for i := range p.Records {
 		d := &p.deliveries[i]
 		d.record = &p.Records[i]
-		d.lane = laneOf(order, i, d.record.Key)
+		d.lane = laneOf(order, n, i, d.record.Key)
 	}
 	v.open.Add(int64(len(p.deliveries)))
 	return p
 }
 
-// laneOf returns the lane of the i-th record of a partition. Records without a key share one, as do all where the partition's
-// order is asked for.
-func laneOf(order function.Order, i int, key []byte) uint64 {
+// laneOf returns the lane of the i-th record of the n-th partition. Records without a key share one, as do all where the
+// partition's order is asked for. Lanes of different partitions differ, but for a chance of 1 in 2⁶⁴.
+func laneOf(order function.Order, n, i int, key []byte) uint64 {
+	spread := uint64(n) << 32 //nolint:gosec // not negative
 	switch {
 	case order == function.Unordered:
-		return uint64(i) //nolint:gosec // not negative
+		return spread + uint64(i) //nolint:gosec // not negative
 	case order == function.ByPartition || key == nil:
-		return 0
+		return spread
 	default:
-		return maphash.Bytes(keySeed, key)
+		return spread + maphash.Bytes(keySeed, key)
 	}
 }
 
@@ -110,9 +112,7 @@ func (v *invocation) run() error {
 	if v.open.Load() == 0 {
 		return nil
 	}
-	for _, p := range v.parts {
-		p.submit()
-	}
+	v.submit()
 	select {
 	case <-v.settled:
 	case <-v.ctx.Done():
@@ -125,24 +125,23 @@ func (v *invocation) run() error {
 }
 
 // submit queues the records in their lanes.
-func (p *part) submit() {
-	items := make([]lanes.Item[*delivery], len(p.deliveries))
-	for i := range p.deliveries {
-		items[i] = lanes.Item[*delivery]{Key: p.deliveries[i].lane, Value: &p.deliveries[i]}
+func (v *invocation) submit() {
+	items := make([]lanes.Item[*delivery], 0, v.open.Load())
+	for _, p := range v.parts {
+		for i := range p.deliveries {
+			items = append(items, lanes.Item[*delivery]{Key: p.deliveries[i].lane, Value: &p.deliveries[i]})
+		}
 	}
-	p.lanes.Submit(items)
+	v.lanes.Submit(items)
 }
 
 // close ends the work: no handler starts, the context of those that run ends, and they get half of the margin to return. One that
 // does not is left behind.
 func (v *invocation) close() {
 	v.cancel()
-	running := slices.DeleteFunc(slices.Clone(v.parts), func(p *part) bool {
-		p.lanes.Close()
-		// The context has ended: this does not wait.
-		return p.lanes.Wait(v.ctx) == nil
-	})
-	if len(running) == 0 {
+	v.lanes.Close()
+	// The context has ended: this does not wait. A timer is dear, and mostly nothing runs.
+	if v.lanes.Wait(v.ctx) == nil {
 		return
 	}
 	until := time.Now().Add(v.margin / 2)
@@ -151,31 +150,42 @@ func (v *invocation) close() {
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(v.ctx), until)
 	defer cancel()
-	for _, p := range running {
-		if p.lanes.Wait(ctx) != nil {
-			v.trigger.options.Log.Warn("handlers were still running when the time of the invocation was over: their records are handed back",
-				"topic", p.Topic, "partition", p.Number)
+	if v.lanes.Wait(ctx) != nil {
+		v.warn()
+	}
+}
+
+// warn tells of handlers that are left behind.
+func (v *invocation) warn() {
+	for _, p := range v.parts {
+		for i := range p.deliveries {
+			if d := &p.deliveries[i]; d.running.Load() {
+				v.trigger.options.Log.Warn("a handler was still running when the time of the invocation was over: its record is handed back",
+					"topic", p.Topic, "partition", p.Number, "offset", d.record.Offset)
+			}
 		}
 	}
 }
 
 // handle runs one attempt, in a worker.
-func (v *invocation) handle(p *part, d *delivery) (result lanes.Result) {
+func (v *invocation) handle(d *delivery) (result lanes.Result) {
 	defer func() {
 		if value := recover(); value != nil {
 			v.failure.CompareAndSwap(nil, &InternalError{Record: d.record.String(), Value: value, Stack: debug.Stack()})
 			v.cancel()
-			result = v.giveUp(p, d)
+			result = v.giveUp(d)
 		}
 	}()
 	now := time.Now()
-	if !v.allows(now) || p.halts(d.lane) {
-		return v.giveUp(p, d)
+	if !v.allows(now) || v.halts(d.lane) {
+		return v.giveUp(d)
 	}
 	o := d.open(v.pool)
 	o.Started = now
 	failed := o.LastFailure
+	d.running.Store(true)
 	again, finished := v.attempt(d, o)
+	d.running.Store(false)
 	if finished {
 		d.release()
 		d.finished.Store(true)
@@ -186,7 +196,7 @@ func (v *invocation) handle(p *part, d *delivery) (result lanes.Result) {
 		d.waited += again
 	}
 	if d.waited > v.trigger.options.Patience || !v.allows(time.Now().Add(again)) {
-		return v.giveUp(p, d)
+		return v.giveUp(d)
 	}
 	return lanes.Again(again)
 }
@@ -205,25 +215,25 @@ func (v *invocation) allows(at time.Time) bool {
 }
 
 // giveUp leaves a record, and those that follow it in its lane, to another invocation.
-func (v *invocation) giveUp(p *part, d *delivery) lanes.Result {
-	p.halt(d.lane)
+func (v *invocation) giveUp(d *delivery) lanes.Result {
+	v.halt(d.lane)
 	v.settle()
 	return lanes.Finished()
 }
 
-func (p *part) halt(lane uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.halted == nil {
-		p.halted = map[uint64]bool{}
+func (v *invocation) halt(lane uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.halted == nil {
+		v.halted = map[uint64]bool{}
 	}
-	p.halted[lane] = true
+	v.halted[lane] = true
 }
 
-func (p *part) halts(lane uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.halted[lane]
+func (v *invocation) halts(lane uint64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.halted[lane]
 }
 
 // settle counts a record that nothing more is done for in this invocation.

@@ -268,13 +268,17 @@ func TestWithoutADeadlineAnInvocationEndsWithItsWorkOrItsContext(t *testing.T) {
 			t.Errorf("answer %s, %v", answer, err)
 		}
 		records[0].steps = []step{{takes: time.Hour, deaf: true}}
-		trigger = msktrigger.New(newWorld(records...).pipeline(t), &msktrigger.Options{Log: slog.New(slog.DiscardHandler)})
+		var lines strings.Builder
+		trigger = msktrigger.New(newWorld(records...).pipeline(t), &msktrigger.Options{Log: slog.New(slog.NewTextHandler(&lines, nil))})
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel)
 		start := time.Now()
 		answer, err := trigger.Invoke(ctx, payload(records...))
 		if failed := handedBack(t, answer); len(failed) != 1 || err != nil || time.Since(start) != time.Minute+msktrigger.DefaultMargin/2 {
 			t.Errorf("answer %s, %v after %s", answer, err, time.Since(start))
+		}
+		if told := "its record is handed back\" topic=orders partition=0 offset=1"; !strings.Contains(lines.String(), told) {
+			t.Errorf("the log does not tell %s:\n%s", told, &lines)
 		}
 		time.Sleep(time.Hour) // the handler ends
 	})
