@@ -1,5 +1,6 @@
-// Package order has the facts of an order's life: placed, paid, shipped, cancelled. They are published on one topic with
-// the order's id as the key, so that they are read in the order in which they happened.
+// Package order has the facts of an order's life: placed, paid, being processed, shipped, delivered; or cancelled, and its
+// money given back. They are published on one topic with the order's id as the key, so that they are read in the order in
+// which they happened.
 //
 // It imports cloudevents/money and the JSON packages; nothing of the runtime.
 package order
@@ -15,10 +16,23 @@ const Topic = "order-events"
 
 // The CloudEvents types of this package.
 const (
-	CreatedType   = "dev.millrace.order.created.v1"
-	PaidType      = "dev.millrace.order.paid.v1"
-	ShippedType   = "dev.millrace.order.shipped.v1"
-	CancelledType = "dev.millrace.order.cancelled.v1"
+	CreatedType           = "dev.millrace.order.created.v1"
+	PaidType              = "dev.millrace.order.paid.v1"
+	ProcessingStartedType = "dev.millrace.order.processing-started.v1"
+	ShippedType           = "dev.millrace.order.shipped.v1"
+	DeliveredType         = "dev.millrace.order.delivered.v1"
+	CancelledType         = "dev.millrace.order.cancelled.v1"
+	RefundedType          = "dev.millrace.order.refunded.v1"
+)
+
+// PaymentMode says who sees to it that an order is paid. The zero value stands for [PaymentAutomatic].
+type PaymentMode string
+
+const (
+	// PaymentAutomatic: the order is charged as soon as it is placed.
+	PaymentAutomatic PaymentMode = "automatic"
+	// PaymentManual: the order waits until somebody tells that it was paid. Nothing is charged.
+	PaymentManual PaymentMode = "manual"
 )
 
 // Created says that a customer placed an order.
@@ -32,6 +46,8 @@ type Created struct {
 	Items           []Item         `json:"items,omitzero"`
 	ShippingAddress Address        `json:"shippingAddress,omitzero"`
 	OrderDate       time.Time      `json:"orderDate,omitzero"`
+	// Payment is automatic, which is also what a missing one means, or manual.
+	Payment PaymentMode `json:"payment,omitzero" jsonschema:"pattern=^(automatic|manual)$"`
 }
 
 // Item is one line of an order.
@@ -53,6 +69,15 @@ type Paid struct {
 	PaidAt        time.Time      `json:"paidAt,omitzero"`
 }
 
+// ProcessingStarted says that the goods of a paid order are set aside: it can be packed.
+type ProcessingStarted struct {
+	OrderID    string `json:"orderId" jsonschema:"required,minLength=1,maxLength=256"`
+	CustomerID string `json:"customerId" jsonschema:"required,minLength=1,maxLength=256"`
+	// ReservationID names the goods that are set aside.
+	ReservationID string    `json:"reservationId,omitzero" jsonschema:"maxLength=256"`
+	StartedAt     time.Time `json:"startedAt,omitzero"`
+}
+
 // Shipped says that an order left for its customer.
 type Shipped struct {
 	OrderID        string `json:"orderId" jsonschema:"required,minLength=1,maxLength=256"`
@@ -64,6 +89,13 @@ type Shipped struct {
 	ShippedAt         time.Time `json:"shippedAt,omitzero"`
 }
 
+// Delivered says that an order reached its customer.
+type Delivered struct {
+	OrderID     string    `json:"orderId" jsonschema:"required,minLength=1,maxLength=256"`
+	CustomerID  string    `json:"customerId" jsonschema:"required,minLength=1,maxLength=256"`
+	DeliveredAt time.Time `json:"deliveredAt,omitzero"`
+}
+
 // Cancelled says that an order was called off.
 type Cancelled struct {
 	OrderID    string `json:"orderId" jsonschema:"required,minLength=1,maxLength=256"`
@@ -72,7 +104,21 @@ type Cancelled struct {
 	// RefundAmount is what the customer gets back, 0 if nothing.
 	RefundAmount money.Amount   `json:"refundAmount,omitzero"`
 	Currency     money.Currency `json:"currency,omitzero"`
-	CancelledAt  time.Time      `json:"cancelledAt,omitzero"`
+	// TransactionID is that of the payment that RefundAmount is given back of.
+	TransactionID string    `json:"transactionId,omitzero" jsonschema:"maxLength=256"`
+	CancelledAt   time.Time `json:"cancelledAt,omitzero"`
+}
+
+// Refunded says that the customer of a cancelled order got money back.
+type Refunded struct {
+	OrderID    string `json:"orderId" jsonschema:"required,minLength=1,maxLength=256"`
+	CustomerID string `json:"customerId" jsonschema:"required,minLength=1,maxLength=256"`
+	// Amount is what was given back this time.
+	Amount   money.Amount   `json:"amount" jsonschema:"required"`
+	Currency money.Currency `json:"currency,omitzero"`
+	// TransactionID is that of the refund, not of the payment.
+	TransactionID string    `json:"transactionId,omitzero" jsonschema:"maxLength=256"`
+	RefundedAt    time.Time `json:"refundedAt,omitzero"`
 }
 
 // EventType returns [CreatedType].
@@ -87,14 +133,32 @@ func (Paid) EventType() string { return PaidType }
 // AggregateID returns the order's id.
 func (p Paid) AggregateID() string { return p.OrderID }
 
+// EventType returns [ProcessingStartedType].
+func (ProcessingStarted) EventType() string { return ProcessingStartedType }
+
+// AggregateID returns the order's id.
+func (p ProcessingStarted) AggregateID() string { return p.OrderID }
+
 // EventType returns [ShippedType].
 func (Shipped) EventType() string { return ShippedType }
 
 // AggregateID returns the order's id.
 func (s Shipped) AggregateID() string { return s.OrderID }
 
+// EventType returns [DeliveredType].
+func (Delivered) EventType() string { return DeliveredType }
+
+// AggregateID returns the order's id.
+func (d Delivered) AggregateID() string { return d.OrderID }
+
 // EventType returns [CancelledType].
 func (Cancelled) EventType() string { return CancelledType }
 
 // AggregateID returns the order's id.
 func (c Cancelled) AggregateID() string { return c.OrderID }
+
+// EventType returns [RefundedType].
+func (Refunded) EventType() string { return RefundedType }
+
+// AggregateID returns the order's id.
+func (r Refunded) AggregateID() string { return r.OrderID }

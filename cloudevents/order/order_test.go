@@ -22,10 +22,13 @@ type payload interface {
 func TestPayloads(t *testing.T) {
 	t.Parallel()
 	for want, p := range map[string]payload{
-		"dev.millrace.order.created.v1":   order.Created{OrderID: "o-1", CustomerID: "c-1"},
-		"dev.millrace.order.paid.v1":      order.Paid{OrderID: "o-1", CustomerID: "c-1"},
-		"dev.millrace.order.shipped.v1":   order.Shipped{OrderID: "o-1", CustomerID: "c-1"},
-		"dev.millrace.order.cancelled.v1": order.Cancelled{OrderID: "o-1", CustomerID: "c-1"},
+		"dev.millrace.order.created.v1":            order.Created{OrderID: "o-1", CustomerID: "c-1"},
+		"dev.millrace.order.paid.v1":               order.Paid{OrderID: "o-1", CustomerID: "c-1"},
+		"dev.millrace.order.processing-started.v1": order.ProcessingStarted{OrderID: "o-1", CustomerID: "c-1"},
+		"dev.millrace.order.shipped.v1":            order.Shipped{OrderID: "o-1", CustomerID: "c-1"},
+		"dev.millrace.order.delivered.v1":          order.Delivered{OrderID: "o-1", CustomerID: "c-1"},
+		"dev.millrace.order.cancelled.v1":          order.Cancelled{OrderID: "o-1", CustomerID: "c-1"},
+		"dev.millrace.order.refunded.v1":           order.Refunded{OrderID: "o-1", CustomerID: "c-1"},
 	} {
 		if p.EventType() != want || p.AggregateID() != "o-1" {
 			t.Errorf("%T has type %s and aggregate %s", p, p.EventType(), p.AggregateID())
@@ -157,6 +160,7 @@ func orders() *rapid.Generator[order.Created] {
 			Items:           rapid.SliceOfN(item, 1, 5).Draw(t, "items"),
 			ShippingAddress: address.Draw(t, "address"),
 			OrderDate:       time.Unix(rapid.Int64Range(-62135596800, 253402300799).Draw(t, "date"), 0).UTC(),
+			Payment:         rapid.SampledFrom([]order.PaymentMode{"", order.PaymentAutomatic, order.PaymentManual}).Draw(t, "payment"),
 		}
 	})
 }

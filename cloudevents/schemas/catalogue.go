@@ -25,8 +25,11 @@ type Type struct {
 var catalogue = [...]Type{
 	{order.CreatedType, "OrderCreated", order.Topic},
 	{order.PaidType, "OrderPaid", order.Topic},
+	{order.ProcessingStartedType, "OrderProcessingStarted", order.Topic},
 	{order.ShippedType, "OrderShipped", order.Topic},
+	{order.DeliveredType, "OrderDelivered", order.Topic},
 	{order.CancelledType, "OrderCancelled", order.Topic},
+	{order.RefundedType, "OrderRefunded", order.Topic},
 	{payment.ProcessedType, "PaymentProcessed", payment.Topic},
 	{payment.FailedType, "PaymentFailed", payment.Topic},
 	{payment.RefundedType, "PaymentRefunded", payment.Topic},

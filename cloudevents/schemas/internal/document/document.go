@@ -26,7 +26,8 @@ type Payload interface{ EventType() string }
 // Payloads returns a zero value of every payload type.
 func Payloads() []Payload {
 	return []Payload{
-		order.Created{}, order.Paid{}, order.Shipped{}, order.Cancelled{},
+		order.Created{}, order.Paid{}, order.ProcessingStarted{}, order.Shipped{}, order.Delivered{},
+		order.Cancelled{}, order.Refunded{},
 		payment.Processed{}, payment.Failed{}, payment.Refunded{},
 		inventory.Reserved{}, inventory.Rejected{}, inventory.Released{},
 		user.Registered{}, user.LoggedIn{},
