@@ -131,9 +131,8 @@ func convertWithSDK(ctx context.Context, r *events.KafkaRecord) (*event.Event, e
 	if err := errors.Join(keyErr, valueErr); err != nil {
 		return nil, err
 	}
-	message := &sarama.ConsumerMessage{
-		Topic: r.Topic, Partition: int32(r.Partition), Offset: r.Offset, Timestamp: r.Timestamp.Time, Key: key, Value: value,
-	}
+	message := &sarama.ConsumerMessage{Topic: r.Topic, Offset: r.Offset, Timestamp: r.Timestamp.Time, Key: key, Value: value}
+	message.Partition = int32(r.Partition) //nolint:gosec // Kafka's partitions are 32 bits wide
 	for _, header := range r.Headers {
 		for name, value := range header {
 			message.Headers = append(message.Headers, &sarama.RecordHeader{Key: []byte(name), Value: value})
