@@ -50,7 +50,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		a.devCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(), a.loadCommand(),
-		a.triggerCommand(), a.versionCommand(),
+		a.triggerCommand(), a.invokeCommand(), a.versionCommand(),
 	)
 	usageErrors(root)
 	return root
