@@ -112,9 +112,9 @@ func onLambda(t *testing.T, o *runtimetest.Options) (*runtimetest.Broker, map[st
 	}
 }
 
-// samLocal are the variables of a program without Kafka.
+// samLocal are the variables of a program without Kafka. What a template leaves out is there and empty.
 var samLocal = map[string]string{
-	"AWS_SAM_LOCAL": "true", "RETRY_FIRST_DELAY": "1ms", childTopic: orders, childOut: "answers", childGroups: "answers",
+	"AWS_SAM_LOCAL": "true", "KAFKA_BROKERS": "", "OTEL_EXPORTER_OTLP_ENDPOINT": "", "RETRY_FIRST_DELAY": "1ms", childTopic: orders, childOut: "answers", childGroups: "answers",
 }
 
 func TestLambdaAnswersWhenEverythingIsPublished(t *testing.T) {

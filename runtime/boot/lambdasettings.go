@@ -29,7 +29,7 @@ func runtimeAPI(lookup function.Lookup) (string, bool) {
 // loadOnLambda is [load] for Lambda, where some settings are impossible and others have to be made.
 func loadOnLambda(lookup function.Lookup) (*settings, *lambdaSettings, error) {
 	s, l := &settings{}, &lambdaSettings{}
-	err := config.Load(lookup, s, l)
+	err := config.Load(nonEmpty(lookup), s, l)
 	if brokers, _ := lookup("KAFKA_BROKERS"); brokers == "" {
 		l.prints = l.SAMLocal
 		if !l.prints {
@@ -61,5 +61,13 @@ func (l *lambdaSettings) completeLog(lookup function.Lookup, s *settings) {
 	}
 	if own, _ := lookup("LOG_FORMAT"); own == "" && strings.EqualFold(l.LogFormat, "text") {
 		s.Telemetry.LogFormat = "text"
+	}
+}
+
+// nonEmpty takes variables that hold nothing for missing: so sam local passes on those that a template leaves out.
+func nonEmpty(lookup function.Lookup) function.Lookup {
+	return func(name string) (string, bool) {
+		value, _ := lookup(name)
+		return value, value != ""
 	}
 }
