@@ -109,7 +109,8 @@ func deaf(t *testing.T) string {
 func TestNoBrokerAnswers(t *testing.T) {
 	t.Parallel()
 	for _, command := range [][]string{
-		{"topics"}, {"tail", "order-events"}, {"publish"}, {"load", "--count", "1"},
+		{"topics"}, {"tail", "order-events"}, {"publish"}, {"load", "--count", "1"}, {"trigger"},
+		{"invoke", "order-created", "-e", "-"},
 	} {
 		for name, test := range map[string]struct{ addr, want string }{
 			"nobody listens": {"127.0.0.1:1", "connection refused"},
@@ -173,6 +174,13 @@ func TestBadFlags(t *testing.T) {
 		"timeout is 1ns, must be 1ms to 24h0m0s": {"load", "--timeout", "1ns"},
 		"customers is 0, must be 1 or more":      {"load", "--customers", "0"},
 		"rate is NaN":                            {"load", "--rate", "NaN"},
+		`--door is "roof"`:                       {"dev", "--door", "roof"},
+		"--template is for --door lambda":        {"dev", "--template", "t.yaml"},
+		"--http-addr is for --door group":        {"dev", "--door", "lambda", "--http-addr", "off"},
+		`--parameter is "BatchSize"`:             {"trigger", "--parameter", "BatchSize"},
+		"--debug order-paid is not among":        {"trigger", "order-created", "--debug", "order-paid"},
+		"--event names no file":                  {"invoke", "order-created"},
+		"accepts 1 arg(s), received 2":           {"invoke", "a", "b"},
 	} {
 		code, stdout, stderr := pipe(t, "", args...)
 		if code != exitUsage || stdout != "" || !strings.Contains(stderr, want) || !strings.Contains(stderr, "\nTry: millrace") {

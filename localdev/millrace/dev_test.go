@@ -51,11 +51,7 @@ var anywhere = []string{"dev", "--kafka-port", "0", "--smtp-port", "0", "--webho
 func startDev(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := &running{ended: make(chan int, 1)}
-	var ctx context.Context
-	ctx, r.interrupt = context.WithCancel(context.Background())
-	go func() {
-		r.ended <- run(ctx, append(append([]string(nil), anywhere...), args...), strings.NewReader(""), &r.stdout, &r.stderr)
-	}()
+	r.begin(append(append([]string(nil), anywhere...), args...))
 	t.Cleanup(func() {
 		r.interrupt()
 		<-r.ended
@@ -64,6 +60,12 @@ func startDev(t *testing.T, args ...string) *running {
 		}
 	})
 	return r
+}
+
+func (r *running) begin(args []string) {
+	var ctx context.Context
+	ctx, r.interrupt = context.WithCancel(context.Background())
+	go func() { r.ended <- run(ctx, args, strings.NewReader(""), &r.stdout, &r.stderr) }()
 }
 
 // leave ends it as Ctrl-C does, and checks that it goes in time.
@@ -216,11 +218,7 @@ func TestDevOnARealCluster(t *testing.T) {
 func startDevOn(t *testing.T, addr string) *running {
 	t.Helper()
 	r := &running{ended: make(chan int, 1)}
-	var ctx context.Context
-	ctx, r.interrupt = context.WithCancel(context.Background())
-	go func() {
-		r.ended <- run(ctx, append([]string{"dev", "--kafka", addr}, anywhere[3:]...), strings.NewReader(""), &r.stdout, &r.stderr)
-	}()
+	r.begin(append([]string{"dev", "--kafka", addr}, anywhere[3:]...))
 	t.Cleanup(func() { r.interrupt(); <-r.ended })
 	return r
 }

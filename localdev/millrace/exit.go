@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -130,10 +131,10 @@ func advice(err error) (code int, try string) {
 		code, try = exitUnreachable, "millrace dev starts a Kafka here; --kafka HOST:PORT names another one"
 	case errors.As(err, &unknown):
 		try = otherTopics(unknown.Closest)
+	case errors.As(err, &none), errors.As(err, &template) && errors.Is(err, fs.ErrNotExist):
+		code, try = exitUsage, "--template FILE names a SAM template"
 	case errors.As(err, &template):
 		code, try = exitUsage, "correct the template, or give it values: --parameter KEY=VALUE"
-	case errors.As(err, &none):
-		code, try = exitUsage, "--template FILE names a SAM template"
 	case errors.As(err, &function):
 		code, try = exitUsage, otherFunctions(function.Closest)
 	case errors.As(err, &build):

@@ -21,6 +21,9 @@ import (
 // payload reads the event of the command line, and makes one of the MSK trigger of it unless it is that.
 func (i *invoke) payload(ctx context.Context, f *stack.Function) ([]byte, error) {
 	name, input, err := i.readInput(ctx, []string{i.event})
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &hinted{err: err, code: exitUsage, try: "millrace invoke FUNCTION -e FILE, or - for standard input"}
 	}

@@ -24,7 +24,7 @@ func TestHelp(t *testing.T) {
 		}
 		all = stdout
 	}
-	for _, want := range []string{"dev ", "publish ", "tail ", "topics ", "load ", "version ", "Exit codes:", "130"} {
+	for _, want := range []string{"dev ", "publish ", "tail ", "topics ", "load ", "trigger ", "invoke ", "version ", "Exit codes:", "130"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the help does not have %q:\n%s", want, all)
 		}
@@ -33,7 +33,7 @@ func TestHelp(t *testing.T) {
 
 func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"dev", "publish", "tail", "topics", "load", "version"} {
+	for _, command := range []string{"dev", "publish", "tail", "topics", "load", "trigger", "invoke", "version"} {
 		code, stdout, stderr := say(t, command, "--help")
 		if code != 0 || stderr != "" || !strings.Contains(stdout, "Examples:\n  ") {
 			t.Errorf("millrace %s --help: exit code %d, %s\n%s", command, code, stderr, stdout)
