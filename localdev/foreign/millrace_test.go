@@ -87,6 +87,13 @@ func start(t *testing.T, args, env []string) *millrace {
 		}, args...),
 		env: env,
 	}
+	m.run(t)
+	return m
+}
+
+// run starts the process. It ends with the test.
+func (m *millrace) run(t *testing.T) {
+	t.Helper()
 	m.launch(t)
 	t.Cleanup(func() {
 		m.leave(t)
@@ -94,7 +101,6 @@ func start(t *testing.T, args, env []string) *millrace {
 			t.Logf("millrace said:\n%s", m.output)
 		}
 	})
-	return m
 }
 
 // launch starts the process and waits until its broker answers kcat.

@@ -76,13 +76,13 @@ func (d *dev) serveLambda(ctx context.Context, environment function.Lookup, kafk
 		Lookup: told(environment), Variables: variables(), Prebuilt: d.lambda.flags.prebuilt, Folder: failuresFolder,
 		Drain: drain, Log: log, Event: outcomes.Event, Output: outcomes.Output,
 	})
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
+	switch {
+	case err == nil:
+		return errors.Join(s.Run(ctx, kafka, started), s.Close())
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // ended while it was starting
 	}
-	return errors.Join(s.Run(ctx, kafka, started), s.Close())
+	return err
 }
 
 // told is an environment in which a function logs what [stack.Outcomes] needs.

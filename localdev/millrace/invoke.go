@@ -196,7 +196,13 @@ type errorJSON struct {
 
 // show prints what an invocation led to, and returns what of it is not well.
 func (i *invoke) show(f *stack.Function, r *process.Result, s *said) error {
-	back, err := handedBack(r)
+	var (
+		back int
+		err  error
+	)
+	if r.Error == nil {
+		back, err = handedBack(r.Payload)
+	}
 	shown, emitted := i.told(f, r, s), s.emitted
 	shown.HandedBack = back
 	if i.json {
@@ -288,8 +294,8 @@ func (e *emittedLine) append(told []byte) []byte {
 }
 
 // handedBack counts the records that an answer names. An answer that does not name them as AWS wants it is an error.
-func handedBack(r *process.Result) (int, error) {
-	if r.Error != nil || len(bytes.TrimSpace(r.Payload)) == 0 {
+func handedBack(payload []byte) (int, error) {
+	if len(bytes.TrimSpace(payload)) == 0 {
 		return 0, nil
 	}
 	var answer struct {
@@ -300,7 +306,7 @@ func handedBack(r *process.Result) (int, error) {
 			} `json:"itemIdentifier"`
 		} `json:"batchItemFailures"`
 	}
-	if err := json.Unmarshal(r.Payload, &answer); err != nil {
+	if err := json.Unmarshal(payload, &answer); err != nil {
 		return 0, fmt.Errorf("AWS would try the whole batch again, the answer is none of a Kafka trigger: %w", err)
 	}
 	return len(answer.Failures), nil

@@ -17,6 +17,8 @@ import (
 var loose = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
 
 // outcomeLine is a line of telemetry.OutcomeLog: what became of an attempt to handle a record.
+//
+//nolint:tagliatelle // The names are the log's.
 type outcomeLine struct {
 	Message   string `json:"msg"`
 	Topic     string `json:"topic"`

@@ -78,8 +78,8 @@ func (o *Outcomes) remember(r *pipeline.Record) {
 		return
 	}
 	s := &seen{record: *r, event: outline(r)}
-	s.record.Message.Key = bytes.Clone(r.Key[:min(len(r.Key), maxText)])
-	s.record.Message.Value, s.record.Message.Headers = nil, nil
+	s.record.Key = bytes.Clone(r.Key[:min(len(r.Key), maxText)])
+	s.record.Value, s.record.Headers = nil, nil
 	o.records[at] = s
 	if len(o.ring) < maxRecords {
 		o.ring = append(o.ring, at)

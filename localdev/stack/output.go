@@ -14,7 +14,7 @@ func IsMetrics(line []byte) bool {
 		return false
 	}
 	var members struct {
-		Metadata jsontext.Value `json:"_aws"`
+		Metadata jsontext.Value `json:"_aws"` //nolint:tagliatelle // CloudWatch's name
 	}
 	return json.Unmarshal(line, &members, jsontext.AllowInvalidUTF8(true)) == nil && members.Metadata.Kind() == '{'
 }
