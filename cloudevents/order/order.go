@@ -29,9 +29,9 @@ const (
 type PaymentMode string
 
 const (
-	// PaymentAutomatic: the order is charged as soon as it is placed.
+	// PaymentAutomatic has the order charged as soon as it is placed.
 	PaymentAutomatic PaymentMode = "automatic"
-	// PaymentManual: the order waits until somebody tells that it was paid. Nothing is charged.
+	// PaymentManual has the order wait until somebody tells that it was paid. Nothing is charged.
 	PaymentManual PaymentMode = "manual"
 )
 
