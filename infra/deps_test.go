@@ -109,6 +109,12 @@ var arrows = []arrow{
 		why: "functions get a transaction of database/sql; which database it is, only the stores know",
 	},
 	{
+		in:    []string{"./functions/internal/order"},
+		only:  []string{payloads, "./runtime/function", "github.com/go-json-experiment/json/..."},
+		never: []string{"context", "crypto/...", "database/sql/...", "io/...", "log/...", "math/rand/...", "net/...", "os/...", "sync/..."},
+		why:   "what may happen to an order follows from what happened to it: ids and times are told, nothing is read or written",
+	},
+	{
 		in: []string{"./functions/*/bootstrap"}, only: []string{"./functions/*", "./runtime/boot"},
 		why: "a bootstrap names its functions; everything else is the runtime's work",
 	},
@@ -137,7 +143,7 @@ var libraries = map[string][]string{
 	},
 	"internal": {
 		"github.com/google/go-cmp/...",           // functiontest compares events
-		"github.com/go-json-experiment/json/...", // functiontest reads golden files
+		"github.com/go-json-experiment/json/...", // functiontest reads golden files, order its facts
 	},
 }
 
@@ -215,6 +221,9 @@ func TestArrowsForbid(t *testing.T) {
 		{"./functions/order-paid/internal/x", "", "./functions/order-created", "never another function"},
 		{"./functions/order-paid", "./cloudevents/order", "github.com/aws/aws-lambda-go/events", "cannot tell where it runs"},
 		{"./functions/internal/request", "", "./functions/order-created", "never another function"},
+		{"./functions/internal/order", "", "./functions/internal/request", "nothing is read or written"},
+		{"./functions/internal/order", "", "math/rand/v2", "nothing is read or written"},
+		{"./functions/internal/order", "", "os", "nothing is read or written"},
 		{"./infra", "", "./runtime/config", "read nobody"},
 	}
 	for _, test := range tests {
@@ -241,6 +250,7 @@ func TestArrowsAllow(t *testing.T) {
 		"./functions/order-paid":                     {"context", events, "./cloudevents/order", "./functions/internal/request", "./runtime/function"},
 		"./functions/order-paid/bootstrap":           {"./functions/order-paid", "./runtime/boot"},
 		"./functions/order-paid/internal/x":          {"net/http"},
+		"./functions/internal/order":                 {"time", "./cloudevents/order", "./runtime/function", "github.com/go-json-experiment/json"},
 		"./functions/notification-requested":         {"github.com/wneessen/go-mail", "./runtime/config"},
 		"./functions/notification-service/bootstrap": {"./functions/order-paid", "./functions/order-created", "./runtime/boot"},
 		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline"},
