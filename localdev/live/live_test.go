@@ -119,7 +119,9 @@ func TestOutcomes(t *testing.T) {
 		"unavailable": {func(o *pipeline.Outcome) {
 			o.Verdict, o.Err, o.After = function.Broken, function.Unavailable("smtp", errors.New("refused")), 1500*time.Millisecond
 		}, "unavailable, 2.1 ms, again in 1.5 s: smtp is unavailable: refused"},
-		"slow": {func(o *pipeline.Outcome) { o.Took = 61234 * time.Millisecond }, "done, 61.2 s"},
+		"unknown types": {func(o *pipeline.Outcome) { o.Emitted = make([]event.Event, 2) }, "done, 2.1 ms → 2 published"},
+		"unknown time":  {func(o *pipeline.Outcome) { o.Took = 0 }, "done"},
+		"slow":          {func(o *pipeline.Outcome) { o.Took = 61234 * time.Millisecond }, "done, 61.2 s"},
 		"an error that takes over the terminal": {func(o *pipeline.Outcome) {
 			o.Verdict, o.Err = function.Retry, errors.New("\x1b]0;owned\a\nnext \u202e line")
 		}, `retry, 2.1 ms: \x1b]0;owned\a\nnext \u202e line`},

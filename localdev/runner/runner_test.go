@@ -373,6 +373,34 @@ func TestARealClusterGetsItsTopics(t *testing.T) {
 	}
 }
 
+// Behind another door the functions get the same environment, and their errors end the system.
+func TestAnotherDoorServesTheFunctions(t *testing.T) {
+	t.Parallel()
+	failure := errors.New("no door")
+	var brokers, smtp, tls string
+	b := run(t, runner.Options{
+		Lookup: environ(map[string]string{"KAFKA_TLS": "true"}),
+		Serve: func(ctx context.Context, environment function.Lookup, kafka kafkaclient.Config, started func()) error {
+			brokers, _ = environment("KAFKA_BROKERS")
+			smtp, _ = environment("SMTP_ADDR")
+			tls, _ = environment("KAFKA_TLS")
+			if !slices.Equal(kafka.Brokers, []string{brokers}) {
+				t.Errorf("the cluster is at %v, the environment says %s", kafka.Brokers, brokers)
+			}
+			started()
+			<-ctx.Done()
+			return failure
+		},
+	})
+	if brokers != b.Kafka.Brokers[0] || smtp != b.SMTP || tls != "" || b.HTTP != "" {
+		t.Errorf("functions see the brokers %s, the mail server %s and TLS %q; the system is %+v", brokers, smtp, tls, b.System)
+	}
+	if err := b.stop(); !errors.Is(err, failure) {
+		t.Errorf("Run() = %v, want %v", err, failure)
+	}
+	b.stop = func() error { return nil }
+}
+
 func TestAnAddressInUseNamesThePart(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -20,6 +20,7 @@ var loose = json.JoinOptions(jsontext.AllowInvalidUTF8(true), jsontext.AllowDupl
 //
 //nolint:tagliatelle // The names are the log's.
 type outcomeLine struct {
+	Level     string `json:"level"`
 	Message   string `json:"msg"`
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
@@ -52,6 +53,14 @@ func parseOutcome(line []byte) (l outcomeLine, ok bool) {
 		return l, false
 	}
 	return l, l.Attempt != nil && l.Topic != ""
+}
+
+func (l *outcomeLine) level() slog.Level { return level(l.Level) }
+
+// level reads the name of a level; what is none is info.
+func level(name string) (l slog.Level) {
+	_ = l.UnmarshalText([]byte(name))
+	return l
 }
 
 // err is why an attempt did not succeed.
@@ -120,7 +129,7 @@ func (l *logged) member(key string, value jsontext.Value) {
 	}
 	switch key {
 	case "level":
-		_ = l.level.UnmarshalText([]byte(said)) // else it is info
+		l.level = level(said)
 	case "msg":
 		l.message = said
 	case "time", "timestamp", "version":

@@ -118,12 +118,15 @@ func cut(s string) string { return strings.Clone(s[:min(len(s), maxText)]) }
 // Output makes an outcome of a line, or logs it. Metrics are left off. It is for [Options].
 func (o *Outcomes) Output(f *Function, line []byte) {
 	line = bytes.TrimRight(line, "\r\n")
-	if l, ok := parseOutcome(line); ok {
+	switch l, ok := parseOutcome(line); {
+	case ok:
 		o.outcome(&l)
-	} else if IsMetrics(line) {
-		return
+		if o.log.Enabled(context.Background(), l.level()) {
+			o.forward(f, line)
+		}
+	case len(line) > 0 && !IsMetrics(line):
+		o.forward(f, line)
 	}
-	o.forward(f, line)
 }
 
 func (o *Outcomes) outcome(l *outcomeLine) {
