@@ -18,12 +18,12 @@ var errLocked = errors.New("locked")
 
 // lock takes the folder for this process. The operating system releases it when the process dies, however it dies.
 func lock(dir string) (unlock func() error, err error) {
-	file, err := lockFile(filepath.Join(dir, "lock"))
+	unlock, err = lockFile(filepath.Join(dir, "lock"))
 	if errors.Is(err, errLocked) {
 		return nil, &DataInUseError{Dir: dir}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock of the data folder: %w", err)
 	}
-	return file.Close, nil
+	return unlock, nil
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-func lockFile(name string) (*os.File, error) {
+func lockFile(name string) (unlock func() error, err error) {
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -19,5 +19,6 @@ func lockFile(name string) (*os.File, error) {
 		}
 		return nil, errors.Join(err, file.Close())
 	}
-	return file, nil
+	// Closing alone is not enough: a process that is just being started has the file open until it runs its program.
+	return func() error { return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close()) }, nil
 }

@@ -9,7 +9,7 @@ import (
 // sharingViolation is ERROR_SHARING_VIOLATION of Windows.
 const sharingViolation = syscall.Errno(32)
 
-func lockFile(name string) (*os.File, error) {
+func lockFile(name string) (unlock func() error, err error) {
 	path, err := syscall.UTF16PtrFromString(name)
 	if err != nil {
 		return nil, err
@@ -23,5 +23,5 @@ func lockFile(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.NewFile(uintptr(handle), name), nil
+	return os.NewFile(uintptr(handle), name).Close, nil
 }
