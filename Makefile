@@ -5,6 +5,8 @@ GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUNCTIONS     := $(wildcard functions/*/bootstrap)
 # The processor that the functions' binaries are for: amd64 or arm64.
 ARCH           = $(shell go env GOARCH)
+# More tags for the functions' binaries: make build TAGS=nopostgres,noredis leaves the clients of the idempotency stores out.
+TAGS          ?=
 # More arguments for `millrace dev`, the benchmarks and the soak: make run ARGS='--data .data', make bench ARGS='--rounds 5',
 # make soak ARGS='-exactly-once'
 ARGS          ?=
@@ -113,7 +115,7 @@ bin/soak: FORCE
 	go build -o $@ ./runtime/runtimetest/soak
 
 bin/functions/%/bootstrap: FORCE
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags lambda.norpc -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags 'lambda.norpc,$(TAGS)' -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
 
 .venv/bin/sam: infra/sam/requirements.txt
 	python3 -m venv .venv

@@ -21,10 +21,13 @@ const (
 )
 
 // startPrograms are the programs whose start is compared, by their packages.
-var startPrograms = []struct{ name, pkg string }{
-	{"aws-lambda-go and the SDK's events, nothing else", "./bare"},
-	{"millrace, order-created", "github.com/millrace/millrace/functions/order-created/bootstrap"},
+var startPrograms = []struct{ name, pkg, tags string }{
+	{"aws-lambda-go and the SDK's events, nothing else", "./bare", "lambda.norpc"},
+	{"millrace without the clients of PostgreSQL and Redis", orderCreated, "lambda.norpc,nopostgres,noredis"},
+	{"millrace, order-created", orderCreated, "lambda.norpc"},
 }
+
+const orderCreated = "github.com/millrace/millrace/functions/order-created/bootstrap"
 
 // starting compares how long a Lambda function takes from the start of its process to the first question for an invocation.
 func (b *bench) starting(ctx context.Context) (*figure, error) {
@@ -69,7 +72,7 @@ func (s *starter) build(ctx context.Context) error {
 	}
 	for at, p := range startPrograms {
 		program := filepath.Join(s.folder, fmt.Sprint("program-", at))
-		command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, p.pkg)
+		command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", p.tags, "-ldflags", "-s -w", "-o", program, p.pkg)
 		command.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if output, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("%v: %w\n%s", command, err, output)

@@ -48,20 +48,16 @@ func (c Config) urlProblem() error {
 	if c.URL.IsZero() {
 		return problem("IDEMPOTENCY_URL", "must be set where IDEMPOTENCY_STORE is %s", c.Store)
 	}
-	plaintext := false
+	var plaintext bool
+	var err error
 	switch c.Store {
 	case "postgres":
-		parsed, err := parsePostgres(c.URL.Reveal())
-		if err != nil {
-			return problem("IDEMPOTENCY_URL", "%w", err)
-		}
-		plaintext = unverified(&parsed.Config) != ""
+		plaintext, err = isPlaintextPostgres(c.URL.Reveal())
 	case "redis":
-		parsed, err := parseRedis(c.URL.Reveal())
-		if err != nil {
-			return problem("IDEMPOTENCY_URL", "%w", err)
-		}
-		plaintext = parsed.Network != "unix" && isRemoteAddress(parsed.Addr) && !verifies(parsed.TLSConfig)
+		plaintext, err = isPlaintextRedis(c.URL.Reveal())
+	}
+	if err != nil {
+		return problem("IDEMPOTENCY_URL", "%w", err)
 	}
 	if plaintext && !c.AllowPlaintext {
 		return problem("IDEMPOTENCY_URL", "must ask for TLS with a verified certificate where the server is remote: "+

@@ -1,3 +1,5 @@
+//go:build !nopostgres
+
 package idempotency
 
 import (
@@ -49,6 +51,12 @@ func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
 		return nil, errors.New("is no PostgreSQL URL such as postgres://user:password@host:5432/database?sslmode=verify-full")
 	}
 	return c, nil
+}
+
+// isPlaintextPostgres tells whether dsn names a remote server without TLS, or with a certificate that nobody looks at.
+func isPlaintextPostgres(dsn string) (bool, error) {
+	c, err := parsePostgres(dsn)
+	return err == nil && unverified(&c.Config) != "", err
 }
 
 func address(c *pgconn.Config) string {

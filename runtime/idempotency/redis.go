@@ -1,3 +1,5 @@
+//go:build !noredis
+
 package idempotency
 
 import (
@@ -73,6 +75,12 @@ func parseRedis(url string) (*redis.Options, error) {
 		return nil, errors.New("is no Redis URL such as rediss://user:password@host:6379/0")
 	}
 	return o, nil
+}
+
+// isPlaintextRedis tells whether url names a remote server without TLS, or with a certificate that nobody looks at.
+func isPlaintextRedis(url string) (bool, error) {
+	o, err := parseRedis(url)
+	return err == nil && o.Network != "unix" && isRemoteAddress(o.Addr) && !verifies(o.TLSConfig), err
 }
 
 // redisKeys are the entry and its attempts. The braces keep both on one node of a cluster.

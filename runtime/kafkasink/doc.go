@@ -10,6 +10,9 @@
 // once, also when a request is repeated. A key goes to the partition that Java's clients choose (murmur2). Records
 // without a key go to a random one. Topics are never created by publishing.
 //
+// A build with the tag lambda.norpc leaves [NewSender] out: a Lambda function returns its events, and the SDK's codec and log
+// would make its program larger.
+//
 // It imports sarama, kafka_sarama for the SDK's key options, kafkaclient, cloudevents/kafkabinding, cloudevents/envelope
 // and the words of runtime/function and runtime/pipeline.
 package kafkasink
