@@ -1,10 +1,13 @@
 // Package order is the aggregate of an order: what may happen to it, and what it is after all that happened.
 //
-//	           Create          Pay        StartProcessing          Ship           Deliver
-//	(not yet) ───────▶ pending ───▶ paid ───────────────▶ processing ───▶ shipped ───────▶ delivered
-//	                      │          │ └────────── Ship ───────┼─────────▶ ▲
-//	                      └──────────┴──────── Cancel ─────────┴─────▶ cancelled ─┐
-//	                                                                     ▲ Refund ┘
+//	command          while the order is            which then is
+//	Create           not created                   pending
+//	Pay              pending                       paid
+//	StartProcessing  paid                          processing
+//	Ship             paid, processing              shipped
+//	Deliver          shipped                       delivered
+//	Cancel           pending, paid, processing     cancelled
+//	Refund           cancelled, with money due     cancelled
 //
 // A command ([Order.Create], [Order.Pay], …) decides: it returns the facts that follow, the payloads of cloudevents/order,
 // or the rule that forbids it. It changes nothing. [Order.Apply] says what an order is after facts: applied to [New], the

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -194,6 +195,21 @@ func TestWhatIsTold(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Who goes on using what a command was given changes no order.
+func TestFactsAreCopies(t *testing.T) {
+	t.Parallel()
+	c := creation
+	c.Items = slices.Clone(creation.Items)
+	facts, err := order.New("12345").Create(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Items[0].Quantity = 1000
+	if got := facts[0].(fact.Created).Items[0].Quantity; got != 2 {
+		t.Errorf("the fact has %d pieces, want 2", got)
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"github.com/millrace/millrace/runtime/function"
 )
 
-// snapshotFormat is written into each snapshot. Whoever changes what Order or a snapshot means raises it: snapshots of
-// another format are passed over, and the facts read instead.
-const snapshotFormat = 1
+// SnapshotFormat is the form of snapshots, and written into each. Whoever changes what Order or a snapshot means raises it:
+// snapshots of another format are passed over, and the facts read instead.
+const SnapshotFormat = 1
 
 // maxSnapshotSize is more than one fact of each kind takes.
 const maxSnapshotSize = 8 * MaxFactSize
@@ -22,7 +22,7 @@ var ErrSnapshot = errors.New("no snapshot of this order in this format, its fact
 
 var (
 	errSnapshotSize    = fmt.Errorf("it has more than %d bytes", maxSnapshotSize)
-	errSnapshotFormat  = fmt.Errorf("its format is not %d", snapshotFormat)
+	errSnapshotFormat  = fmt.Errorf("its format is not %d", SnapshotFormat)
 	errSnapshotVersion = errors.New("its version does not fit its facts")
 )
 
@@ -42,7 +42,7 @@ type snapshotFact struct {
 // Snapshot returns the order as JSON, for [Restore]: a short cut past its facts, which may be deleted at any time. An order
 // that is not created has none.
 func (o Order) Snapshot() ([]byte, error) {
-	s := snapshot{Format: snapshotFormat, Version: o.Version}
+	s := snapshot{Format: SnapshotFormat, Version: o.Version}
 	for _, told := range o.told() {
 		data, err := json.Marshal(told)
 		if err != nil {
@@ -70,7 +70,7 @@ func (o Order) told() []function.Payload {
 }
 
 // Restore returns the order id as it was when [Order.Snapshot] wrote data; facts of later versions are to be applied to it.
-// Data that is anything else is an error that is [ErrSnapshot].
+// Anything else is an error that is [ErrSnapshot].
 func Restore(id string, data []byte) (Order, error) {
 	o, err := restore(id, data)
 	if err != nil {
@@ -87,7 +87,7 @@ func restore(id string, data []byte) (Order, error) {
 	if err := json.Unmarshal(data, &s, json.RejectUnknownMembers(true)); err != nil {
 		return Order{}, err
 	}
-	if s.Format != snapshotFormat {
+	if s.Format != SnapshotFormat {
 		return Order{}, errSnapshotFormat
 	}
 	o := New(id)

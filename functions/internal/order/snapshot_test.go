@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	fact "github.com/millrace/millrace/cloudevents/order"
 	"github.com/millrace/millrace/functions/internal/order"
 )
 
@@ -45,6 +46,24 @@ func TestSnapshotsComeBack(t *testing.T) {
 		if diff := cmp.Diff(o, again); diff != "" {
 			t.Errorf("after %v:\n%s", tt.way, diff)
 		}
+	}
+}
+
+// Of a kind of fact that was told twice the order holds the later one, and counts both.
+func TestSnapshotOfFactsToldTwice(t *testing.T) {
+	t.Parallel()
+	shipped, _ := after(t, "create", "pay", "ship")
+	again, err := shipped.Apply(fact.Shipped{OrderID: "12345", CustomerID: "customer-789", Carrier: "Swift Post"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := again.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := order.Restore("12345", data)
+	if err != nil || restored.Version != 4 || restored.Shipped.Carrier != "Swift Post" {
+		t.Errorf("version %d, shipped by %s, %v, want version 4, shipped by Swift Post", restored.Version, restored.Shipped.Carrier, err)
 	}
 }
 
