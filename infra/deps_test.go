@@ -62,7 +62,7 @@ var arrows = []arrow{
 	{
 		in: []string{
 			"./runtime/config", "./runtime/function", "./runtime/pipeline", "./runtime/middleware", "./runtime/breaker",
-			"./runtime/deadletter", "./runtime/telemetry", "./runtime/idempotency",
+			"./runtime/deadletter", "./runtime/telemetry", "./runtime/idempotency", "./runtime/database", "./runtime/eventstore/...",
 		},
 		unreachable: []string{
 			sarama, saramaSDK, lambda, franz, "./runtime/consumergroup", "./runtime/msktrigger", "./runtime/httpsink", "./runtime/boot",
@@ -105,8 +105,16 @@ var arrows = []arrow{
 		why: "whether and where handled events are remembered is the operator's choice: only the wiring knows",
 	},
 	{
-		in: []string{"./..."}, except: []string{"./runtime/idempotency", "./runtime/runtimetest/..."}, never: databases,
+		in: []string{"./..."}, except: []string{"./runtime/database", "./runtime/idempotency", "./runtime/runtimetest/..."}, never: databases,
 		why: "functions get a transaction of database/sql; which database it is, only the stores know",
+	},
+	{
+		in: []string{"./runtime/database"}, never: []string{"./..."},
+		why: "a database is opened in the same way for whatever is kept in it",
+	},
+	{
+		in: []string{"./runtime/eventstore"}, only: []string{"./runtime/database", "./runtime/function", "./runtime/config", payloads, events, "github.com/go-json-experiment/json/..."},
+		why: "events are stored without knowing who publishes or handles them, and which client a database has",
 	},
 	{
 		in:    []string{"./functions/internal/order"},
@@ -121,7 +129,7 @@ var arrows = []arrow{
 	{
 		in: []string{"./functions/*/bootstrap"},
 		unreachable: []string{
-			kfake, "./runtime/runtimetest/...", "./runtime/chaos/...", "./localdev/...", "./cloudevents/cloudeventstest/...",
+			kfake, "./runtime/runtimetest/...", "./runtime/chaos/...", "./localdev/...", "./cloudevents/cloudeventstest/...", "./runtime/eventstore/eventstoretest",
 			"testing", "github.com/stretchr/testify/...", "pgregory.net/rapid/...", "go.uber.org/goleak/...",
 		},
 		why: "what is deployed carries no test code",
@@ -210,6 +218,11 @@ func TestArrowsForbid(t *testing.T) {
 		{"./runtime/idempotency", "./runtime/kafkaclient", "github.com/IBM/sarama", "the same behind every door"},
 		{"./runtime/boot", "", "github.com/jackc/pgx/v5/stdlib", "only the stores know"},
 		{"./functions/order-paid", "", "modernc.org/sqlite", "only the stores know"},
+		{"./runtime/eventstore", "", "github.com/jackc/pgx/v5/pgconn", "only the stores know"},
+		{"./runtime/eventstore", "", "./runtime/pipeline", "who publishes or handles"},
+		{"./runtime/eventstore/eventstoretest", "./runtime/kafkasink", "github.com/IBM/sarama", "the same behind every door"},
+		{"./runtime/database", "", "./runtime/config", "whatever is kept in it"},
+		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/eventstore/eventstoretest", "no test code"},
 		{"./functions/order-paid/bootstrap", "", "./runtime/consumergroup", "names its functions"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/runtimetest", "no test code"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "testing", "no test code"},
@@ -253,7 +266,9 @@ func TestArrowsAllow(t *testing.T) {
 		"./functions/internal/order":                 {"time", "./cloudevents/order", "./runtime/function", "github.com/go-json-experiment/json"},
 		"./functions/notification-requested":         {"github.com/wneessen/go-mail", "./runtime/config"},
 		"./functions/notification-service/bootstrap": {"./functions/order-paid", "./functions/order-created", "./runtime/boot"},
-		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline"},
+		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline", "./runtime/database"},
+		"./runtime/database":                         {"database/sql", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "github.com/pressly/goose/v3"},
+		"./runtime/eventstore":                       {"database/sql", "./runtime/database", "./runtime/function", "./cloudevents/kafkabinding"},
 		"./runtime/boot":                             {"./runtime/idempotency", "./runtime/consumergroup", "./runtime/msktrigger", "github.com/aws/aws-lambda-go/lambda"},
 		"./runtime/consumergroup":                    {"github.com/IBM/sarama", "./runtime/pipeline"},
 		"./localdev/broker":                          {"github.com/twmb/franz-go/pkg/kfake", "./runtime/kafkaclient", "./infra", "./runtime/chaos"},

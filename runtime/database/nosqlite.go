@@ -1,0 +1,16 @@
+//go:build lambda.norpc
+
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+)
+
+// OpenSQLite returns an error: on Lambda no file outlives the process, so a program that is built for it has no SQLite.
+func OpenSQLite(context.Context, string, int) (*sql.DB, error) {
+	return nil, errors.New("this program was built without SQLite: use PostgreSQL, or build it without the tag lambda.norpc")
+}
+
+func isSQLiteDuplicate(error) bool { return false }

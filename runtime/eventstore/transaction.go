@@ -1,0 +1,58 @@
+package eventstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// Transaction is the store within a transaction of its database. It belongs to one goroutine and ends with the
+// transaction.
+type Transaction struct {
+	store *Store
+	tx    *sql.Tx
+}
+
+// In returns the store within tx, which somebody began in the same database and will end: the runtime, where a handler finds
+// it by function.Transaction, or [Store.Transact].
+//
+// In PostgreSQL readers of all events wait for what comes after the first append of a transaction until it ends, and an isolation level
+// above read committed makes a writer that was slower fail where it would have been told of a conflict.
+func (s *Store) In(tx *sql.Tx) *Transaction { return &Transaction{store: s, tx: tx} }
+
+type transactKey struct{}
+
+// Transact calls do in a new transaction, which is committed when do returns nil and rolled back when it returns an error or panics. The
+// error is that of do. The context that do gets carries tx for function.Transaction; a call of [Store.Append],
+// [Store.SaveSnapshot] or Transact with it returns [ErrNested]. do must not end tx, nor use it after it returned.
+//
+// When the commit fails nobody may know whether it was done: call Transact again with a do that makes the same events.
+// In SQLite all other writers wait.
+func (s *Store) Transact(ctx context.Context, do func(ctx context.Context, tx *sql.Tx) error) (err error) {
+	if s.nested(ctx) {
+		return ErrNested
+	}
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin a transaction: %w", err)
+	}
+	defer func() {
+		if rollback := tx.Rollback(); rollback != nil && !errors.Is(rollback, sql.ErrTxDone) {
+			err = errors.Join(err, fmt.Errorf("roll back: %w", rollback))
+		}
+	}()
+	inside := function.WithTransaction(context.WithValue(ctx, transactKey{}, s), tx)
+	if err := do(inside, tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// nested tells whether ctx is that of a transaction of s.
+func (s *Store) nested(ctx context.Context) bool { return ctx.Value(transactKey{}) == s }
