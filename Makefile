@@ -5,8 +5,10 @@ GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUNCTIONS     := $(wildcard functions/*/bootstrap)
 # The processor that the functions' binaries are for: amd64 or arm64.
 ARCH           = $(shell go env GOARCH)
-# More tags for the functions' binaries: make build TAGS=nopostgres,noredis leaves the clients of the idempotency stores out.
+# Tags for the functions' binaries: lambda.norpc for what runs on Lambda only, without /metrics and SQLite; nopostgres,noredis
+# to leave the clients of the idempotency stores out.
 TAGS          ?=
+COMMA         := ,
 # More arguments for `millrace dev`, the benchmarks and the soak: make run ARGS='--data .data', make bench ARGS='--rounds 5',
 # make soak ARGS='-exactly-once'
 ARGS          ?=
@@ -49,7 +51,7 @@ test-sam: .venv/bin/sam ## Check template.yaml, build by sam and invoke a functi
 # What sam build leaves to the environment: a static binary without what Lambda has no use for.
 .PHONY: sam-build
 sam-build: .venv/bin/sam ## Build the functions for sam deploy, arm64 (Python; ARGS='--parameter-overrides Architecture=x86_64')
-	CGO_ENABLED=0 GOFLAGS="-trimpath -tags=lambda.norpc '-ldflags=-s -w'" .venv/bin/sam build $(ARGS)
+	CGO_ENABLED=0 GOFLAGS="-trimpath '-tags=lambda.norpc$(addprefix $(COMMA),$(TAGS))' '-ldflags=-s -w'" .venv/bin/sam build $(ARGS)
 
 BENCH = go -C runtime/bench run . --write ../BENCHMARKS.md $(ARGS)
 
@@ -115,7 +117,7 @@ bin/soak: FORCE
 	go build -o $@ ./runtime/runtimetest/soak
 
 bin/functions/%/bootstrap: FORCE
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags 'lambda.norpc,$(TAGS)' -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags '$(TAGS)' -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
 
 .venv/bin/sam: infra/sam/requirements.txt
 	python3 -m venv .venv
