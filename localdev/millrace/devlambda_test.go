@@ -53,7 +53,7 @@ func TestDevOnLambdaShowsTheChainOfASampleOrder(t *testing.T) {
 	}
 }
 
-// A record that is none and an event that fails are shown as behind the other door.
+// A record that is no event, and one of a type that no function takes, are shown as behind the other door.
 func TestDevOnLambdaShowsWhatFails(t *testing.T) {
 	t.Parallel()
 	r := startDevOnLambda(t, "--json")
@@ -62,6 +62,8 @@ func TestDevOnLambdaShowsWhatFails(t *testing.T) {
 	addr, _, _ := strings.Cut(rest, `"`)
 	send(t, addr, "garbage")
 	runtimetest.Eventually(t, "the dead letter", func() bool { return strings.Contains(r.stdout.String(), `"outcome":"dead-letter"`) })
+	send(t, addr, strings.ReplaceAll(envelope, "OrderCreated", "OrderLost"))
+	runtimetest.Eventually(t, "the event that nobody takes", func() bool { return strings.Contains(r.stdout.String(), `"outcome":"dropped"`) })
 	r.leave(t)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -166,6 +167,48 @@ func TestInvokeSaysThatAFunctionFails(t *testing.T) {
 	}
 	if !strings.Contains(stderr, "\nmillrace: notification-requested failed: Millrace.StartError: ") {
 		t.Errorf("it says %s", stderr)
+	}
+}
+
+// The sources are not needed where the program is there.
+func TestInvokeTakesWhatWasBuiltBefore(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "template.yaml")
+	const text = "Transform: AWS::Serverless-2016-10-31\nResources:\n  Orders:\n    Type: AWS::Serverless::Function\n" +
+		"    Properties: {Runtime: provided.al2023, Handler: bootstrap, CodeUri: functions/order-created}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(filepath.Dir(file), "bin", "functions", "order-created", "bootstrap")
+	compile := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../functions/order-created/bootstrap")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	args := []string{"invoke", "order-created", "--template", file, "-e", testdata + "msk.json"}
+	if code, stdout, stderr := pipe(t, "", append(args, "--prebuilt")...); code != 0 || !strings.Contains(stdout, `{"batchItemFailures":[]}`) {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
+	}
+	if code, stdout, stderr := pipe(t, "", args...); code != 1 || stdout != "" || !strings.Contains(stderr, "the code of function Orders: ") {
+		t.Errorf("without --prebuilt: exit code %d, %s%s", code, stdout, stderr)
+	}
+}
+
+func TestInvokeShowsWhatTheCompilerSays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"template.yaml": "Transform: AWS::Serverless-2016-10-31\nResources:\n  Orders:\n    Type: AWS::Serverless::Function\n" +
+			"    Properties: {Runtime: provided.al2023, Handler: bootstrap, CodeUri: .}\n",
+		"go.mod":  "module example\n",
+		"main.go": "package main\n\nfunc main() { undefined() }\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, stdout, stderr := pipe(t, "", "invoke", "Orders", "--template", filepath.Join(dir, "template.yaml"), "-e", testdata+"msk.json")
+	if code != 1 || stdout != "" || !strings.Contains(stderr, "undefined: undefined") || !strings.Contains(stderr, "\nTry: correct the function") {
+		t.Errorf("exit code %d, %s%s", code, stdout, stderr)
 	}
 }
 

@@ -173,6 +173,9 @@ func TestTriggerTellsOfFailures(t *testing.T) {
 			t.Errorf("nothing shown has %q", want)
 		}
 	}
+	if said := s.stderr.String(); strings.Contains(said, "FunctionError") || strings.Contains(said, "RecordsDropped") {
+		t.Errorf("what the lines show is told again:\n%s", said)
+	}
 	if files, err := filepath.Glob(filepath.Join(folder, "*", "*")); err != nil || len(files) != 1 {
 		t.Errorf("the folder of failures holds %v, %v", files, err)
 	}

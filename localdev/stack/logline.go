@@ -31,16 +31,21 @@ type outcomeLine struct {
 	// Attempt is in lines about outcomes only.
 	Attempt *int   `json:"attempt"`
 	Emitted int    `json:"emitted"`
+	Type    string `json:"type"`
 	Error   string `json:"error"`
 	Reason  string `json:"reason"`
 	After   string `json:"after"`
 	Took    string `json:"took"`
 }
 
+// unaccepted is the message about a record that no function of a group takes.
+const unaccepted = "no function of the group accepts this type: its records are passed by"
+
 // verdicts tell what the messages of telemetry.OutcomeLog stand for.
 var verdicts = map[string]function.Verdict{
 	"done":               function.Done,
 	"dropped on purpose": function.Dropped,
+	unaccepted:           function.Dropped,
 	"attempt failed, the record is tried again":               function.Retry,
 	"the record waits":                                        function.Broken,
 	"a dependency is down: records wait, no attempt is spent": function.Broken,

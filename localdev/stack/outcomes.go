@@ -23,9 +23,12 @@ const maxRecords = 32 << 10
 // to log at level debug, in JSON. Types of emitted events are known only where a function has but one.
 //
 // A record of a type that a function does not take is no outcome: behind this door each function is a group of its own, and
-// another one takes it. The methods may be called concurrently.
+// another one takes it. It is one when all functions of its topic have said so, which they do once a minute for a type. The
+// methods may be called concurrently.
 type Outcomes struct {
-	emits    map[string][]string
+	emits map[string][]string
+	// readers counts the functions of a topic.
+	readers  map[string]int
 	observer pipeline.Observer
 	log      *slog.Logger
 
@@ -33,7 +36,15 @@ type Outcomes struct {
 	records map[position]*seen
 	ring    []position
 	oldest  int
+	// refused are the groups that do not take a type.
+	refused map[refusal]map[string]bool
 }
+
+// refusal is a type that functions of a topic do not take.
+type refusal struct{ topic, eventType string }
+
+// maxRefusals bounds the types that are remembered.
+const maxRefusals = 1024
 
 type position struct {
 	topic     string
@@ -49,9 +60,13 @@ type seen struct {
 
 // NewOutcomes returns Outcomes that tell observer of the outcomes of these functions, and log of every other line.
 func NewOutcomes(specs []function.Spec, observer pipeline.Observer, log *slog.Logger) *Outcomes {
-	o := &Outcomes{emits: map[string][]string{}, observer: observer, log: log, records: map[position]*seen{}}
+	o := &Outcomes{
+		emits: map[string][]string{}, readers: map[string]int{}, observer: observer, log: log,
+		records: map[position]*seen{}, refused: map[refusal]map[string]bool{},
+	}
 	for _, s := range specs {
 		o.emits[s.Name] = s.Emits
+		o.readers[s.Topic]++
 	}
 	return o
 }
@@ -131,7 +146,7 @@ func (o *Outcomes) Output(f *Function, line []byte) {
 
 func (o *Outcomes) outcome(l *outcomeLine) {
 	verdict, ok := verdicts[l.Message]
-	if !ok {
+	if !ok || l.Message == unaccepted && !o.refusedByAll(l) {
 		return
 	}
 	outcome := pipeline.Outcome{
@@ -141,6 +156,25 @@ func (o *Outcomes) outcome(l *outcomeLine) {
 	s := o.recall(l)
 	outcome.Record, outcome.Event = &s.record, s.event
 	o.observer.Observe(&outcome)
+}
+
+// refusedByAll notes that a group does not take a type, and tells whether it was the last one of the topic.
+func (o *Outcomes) refusedByAll(l *outcomeLine) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := refusal{l.Topic, l.Type}
+	if o.refused[at] == nil {
+		if len(o.refused) == maxRefusals {
+			clear(o.refused)
+		}
+		o.refused[at] = map[string]bool{}
+	}
+	o.refused[at][l.Group] = true
+	if len(o.refused[at]) < o.readers[l.Topic] {
+		return false
+	}
+	delete(o.refused, at)
+	return true
 }
 
 // recall returns what is known of a line's record.

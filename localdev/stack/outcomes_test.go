@@ -23,7 +23,11 @@ import (
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
-var specs = []function.Spec{{Name: "mailer", Emits: []string{"mailed"}}, {Name: "caller", Emits: []string{"called", "hung-up"}}}
+var specs = []function.Spec{
+	{Name: "mailer", Topic: "orders", Emits: []string{"mailed"}},
+	{Name: "caller", Topic: "orders", Emits: []string{"called", "hung-up"}},
+	{Name: "greeter", Topic: "users"},
+}
 
 // told is what an observer was told, in words.
 type told struct {
@@ -133,6 +137,27 @@ func TestOutcomesComeFromTheLog(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A type is nobody's when every function of its topic says so.
+func TestWhatNoFunctionTakesIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var got told
+	o := stack.NewOutcomes(specs, &got, slog.New(slog.DiscardHandler))
+	o.Event(nil, sent(t))
+	for range 2 {
+		for _, group := range []string{"mailer", "mailer", "caller"} {
+			refused := outcome(7, "", function.Dropped, nil)
+			refused.Group, refused.Attempt = group, 0
+			var log bytes.Buffer
+			telemetry.NewOutcomeLog(telemetry.NewLogger(&log, telemetry.Config{LogLevel: "warn"})).Observe(refused)
+			o.Output(&stack.Function{Label: group}, log.Bytes())
+		}
+	}
+	once := " orders/2@7 dropped attempt 0: e-1 placed about order-1, map[correlationid:flow-1]"
+	if diff := cmp.Diff([]string{once, once}, got.outcomes); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
