@@ -52,7 +52,8 @@ NOTIFY_WEBHOOK_URL set they deliver there, and nothing is caught. LOG_LEVEL show
 
 With --door lambda the functions' programs run as they are deployed, each behind an emulated MSK trigger as template.yaml
 describes it; they are built first. Groups, starting positions and batches are then those of the template, where each
-function is a group of its own, and health and metrics are not served. millrace trigger runs some of the functions so.
+function is a group of its own: on kept data they begin anew. Health and metrics are not served. millrace trigger runs
+some of the functions in this way, on any Kafka.
 
 Ctrl-C ends it: what runs may finish (3 s, or DRAIN_TIMEOUT), what finished is committed. A second Ctrl-C kills.`,
 		Example: `  millrace dev --demo                        with a trickle of sample orders, users and products

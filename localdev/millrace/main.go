@@ -1,5 +1,5 @@
-// Command millrace runs the whole system on a laptop, and speaks to any Kafka cluster about events: publish, tail, topics,
-// load.
+// Command millrace runs the whole system on a laptop, runs functions of a SAM template behind emulated triggers, and speaks
+// to any Kafka cluster about events: publish, tail, topics, load.
 //
 // It may import every package of the project but those that are for tests.
 package main

@@ -38,11 +38,12 @@ func (a *app) run(ctx context.Context, args []string) int {
 func (a *app) rootCommand() *cobra.Command {
 	const what = "Run functions on Kafka events: the whole system on a laptop, and tools for any cluster"
 	root := &cobra.Command{
-		Use:     "millrace",
-		Short:   what,
-		Long:    what + ".\n\n" + exitCodes,
-		Example: "  millrace dev --demo\n  millrace publish order.json\n  millrace tail notification-events",
-		Args:    cobra.NoArgs,
+		Use:   "millrace",
+		Short: what,
+		Long:  what + ".\n\n" + exitCodes,
+		Example: "  millrace dev --demo\n  millrace publish order.json\n  millrace tail notification-events\n  millrace trigger order-created\n" +
+			"  millrace invoke order-created -e functions/order-created/testdata/msk.json",
+		Args: cobra.NoArgs,
 		// Without a command there is nothing to do but to say what there is.
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
