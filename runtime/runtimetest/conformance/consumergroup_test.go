@@ -50,7 +50,7 @@ func consumerGroup(name string, settings map[string]string, more ...conformance.
 			conformance.Members, conformance.Drain, conformance.Readiness, conformance.Ranges, conformance.Attempts,
 			conformance.Transactions, conformance.Static,
 			conformance.Circuits, conformance.Idempotency, conformance.Apart, conformance.Names,
-			conformance.Stops, conformance.Owns,
+			conformance.Stops, conformance.Owns, conformance.Waits,
 		),
 		Environment: func(p conformance.Program) map[string]string {
 			variables := map[string]string{

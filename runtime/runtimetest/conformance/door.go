@@ -25,6 +25,8 @@ const (
 	Ranges Capability = "finished ranges in the metadata of commits"
 	// Attempts: failed attempts count across restarts.
 	Attempts Capability = "attempts in the metadata of commits"
+	// Waits: a record waits for as long as its handler asks for.
+	Waits Capability = "pauses that are longer than an invocation"
 	// Idempotency: an event that was handled is not handled again. Asked for by Program.Idempotent.
 	Idempotency Capability = "a store of the events that were handled"
 	// Transactions: outputs, dead letters and offsets are one transaction. Asked for by Program.ExactlyOnce.
