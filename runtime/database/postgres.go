@@ -1,13 +1,13 @@
+//go:build !nopostgres
+
 package database
 
 import (
 	"context"
-	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -58,24 +58,10 @@ func VerifiesPostgres(dsn string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	safe := !isRemote(c.Host) || verifies(c.TLSConfig)
+	safe := !IsRemote(c.Host) || IsVerified(c.TLSConfig)
 	return safe && !slices.ContainsFunc(c.Fallbacks, func(other *pgconn.FallbackConfig) bool {
-		return isRemote(other.Host) && !verifies(other.TLSConfig)
+		return IsRemote(other.Host) && !IsVerified(other.TLSConfig)
 	}), nil
-}
-
-// isRemote tells whether a server is not on this machine. A path is that of a socket.
-func isRemote(host string) bool {
-	if host == "localhost" || filepath.IsAbs(host) {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return ip == nil || !ip.IsLoopback()
-}
-
-// verifies tells whether a connection with c looks at the server's certificate.
-func verifies(c *tls.Config) bool {
-	return c != nil && (!c.InsecureSkipVerify || c.VerifyPeerCertificate != nil || c.VerifyConnection != nil)
 }
 
 // postgresCode returns the code of an error (https://www.postgresql.org/docs/current/errcodes-appendix.html), "" for none.

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/runtime/eventstore"
 	"github.com/millrace/millrace/runtime/eventstore/eventstoretest"
+	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
 // opened returns an empty store in PostgreSQL.
@@ -205,6 +207,57 @@ func TestAnnouncementsEndWithTheirSavepoint(t *testing.T) {
 		return err
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who announced after the last position was looked up has a higher one: it holds nobody up.
+func TestLaterAnnouncementsHoldNobodyUp(t *testing.T) {
+	t.Parallel()
+	s := opened(t)
+	if _, err := s.Append(t.Context(), write("s", "1")); err != nil {
+		t.Fatal(err)
+	}
+	horizon, err := s.Horizon(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock_shared(1835625580, $1)", horizon+3)
+		if now, err := s.Horizon(ctx); now != horizon || err != nil {
+			t.Errorf("horizon %d, %v, want %d", now, err, horizon)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An append to several streams takes them in the order of their names: while it waits for the first, the others are free.
+func TestStreamsAreLockedInTheOrderOfTheirNames(t *testing.T) {
+	t.Parallel()
+	s := opened(t)
+	both := make(chan error, 1)
+	err := s.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := s.In(tx).Append(ctx, write("a", "1")); err != nil {
+			return err
+		}
+		go func() {
+			_, err := s.Append(t.Context(), write("b", "2"), write("a", "3"))
+			both <- err
+		}()
+		runtimetest.Eventually(t, "the other append waits", func() bool {
+			var waits bool
+			err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)").Scan(&waits)
+			return err == nil && waits
+		})
+		short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := s.Append(short, write("b", "4"))
+		return err
+	})
+	if err := errors.Join(err, <-both); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -28,10 +28,10 @@ func newSQLite() *dialect {
 const (
 	beginStreamSQLite = `
 INSERT INTO millrace_streams AS s (stream, version) VALUES (?1, ?2)
-ON CONFLICT (stream) DO UPDATE SET version = s.version + ?2 WHERE ?3 = -1 OR s.version = 0
+ON CONFLICT (stream) DO UPDATE SET version = s.version + ?2 WHERE ?3 = -1
 RETURNING version`
 	continueStreamSQLite = `
-UPDATE millrace_streams SET version = version + ?2 WHERE stream = ?1 AND (version = ?3 OR (?3 = -2 AND version > 0))
+UPDATE millrace_streams SET version = version + ?2 WHERE stream = ?1 AND (version = ?3 OR ?3 = -2)
 RETURNING version`
 	insertSQLite = `INSERT INTO millrace_events (stream, version, identity, attributes, data, base64, metadata) VALUES `
 	rowSQLite    = `, (?, ?, ?, ?, ?, ?, ?)`

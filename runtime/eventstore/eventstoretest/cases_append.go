@@ -121,6 +121,7 @@ func refusesOthers(t *testing.T, s stage) {
 		want  string
 	}{
 		"data":       {changed(func(e *event.Event) { e.DataEncoded = []byte(`{}`) }), "content"},
+		"null data":  {changed(func(e *event.Event) { e.DataEncoded = []byte(`null`) }), "content"},
 		"no data":    {changed(func(e *event.Event) { e.DataEncoded = nil }), "content"},
 		"type":       {changed(func(e *event.Event) { e.SetType("other") }), "content"},
 		"attribute":  {changed(func(e *event.Event) { e.SetExtension("causationid", "other") }), "content"},
