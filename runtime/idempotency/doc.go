@@ -52,5 +52,5 @@
 // Times are those of the server (PostgreSQL, Redis) or of the one machine (SQLite, memory): clocks that differ between
 // processes do not matter.
 //
-// It imports runtime/function, runtime/pipeline, runtime/config, cloudevents/kafkabinding and the clients of the stores.
+// It imports runtime/function, runtime/pipeline, runtime/config, runtime/database, cloudevents/kafkabinding and the clients of the stores.
 package idempotency

@@ -3,6 +3,7 @@ package idempotency
 import (
 	"database/sql"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
 	"github.com/pressly/goose/v3"
 
+	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/runtimetest/postgres"
 )
 
@@ -123,12 +125,12 @@ func TestATableOfAnOlderReleaseIsBroughtUpToDate(t *testing.T) {
 // create creates the table as the older release did.
 func (o older) create(t *testing.T, db *sql.DB) {
 	t.Helper()
-	options, err := o.dialect.options()
+	folder, err := fs.Sub(migrations(), string(o.dialect.kind))
 	if err != nil {
 		t.Fatal(err)
 	}
-	options = append(options, goose.WithTableName("millrace_idempotency_migrations"), goose.WithDisableGlobalRegistry(true))
-	migrations, err := goose.NewProvider(o.dialect.goose, db, o.dialect.migrations, options...)
+	dialect := map[database.Kind]goose.Dialect{database.SQLite: goose.DialectSQLite3, database.Postgres: goose.DialectPostgres}[o.dialect.kind]
+	migrations, err := goose.NewProvider(dialect, db, folder, goose.WithTableName(migrationsTable), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,13 +6,16 @@ import (
 )
 
 //go:embed migrations
-var migrations embed.FS
+var embedded embed.FS
 
-// folder returns a part of the embedded files, which is there by construction.
-func folder(name string) fs.FS {
-	part, err := fs.Sub(migrations, name)
+// migrationsTable keeps which migrations were done.
+const migrationsTable = "millrace_idempotency_migrations"
+
+// migrations returns the folders of migrations, which are there by construction.
+func migrations() fs.FS {
+	folder, err := fs.Sub(embedded, "migrations")
 	if err != nil {
 		panic(err)
 	}
-	return part
+	return folder
 }

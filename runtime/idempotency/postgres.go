@@ -6,75 +6,32 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
+
+	"github.com/millrace/millrace/runtime/database"
 )
 
 // OpenPostgres returns the Store in the PostgreSQL database of dsn, a URL or a list of keywords and values
 // (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING), over at most the given number of
 // connections. It may share the database with the handlers' own tables.
 func OpenPostgres(ctx context.Context, dsn string, connections int, retention time.Duration, log *slog.Logger) (*SQL, error) {
-	c, err := parsePostgres(dsn)
+	db, err := database.OpenPostgres(ctx, dsn, connections)
 	if err != nil {
 		return nil, err
 	}
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectTimeout
-	}
-	if c.RuntimeParams["application_name"] == "" {
-		c.RuntimeParams["application_name"] = "millrace"
-	}
-	db := stdlib.OpenDB(*c)
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	s, err := openSQL(ctx, db, postgresDialect(), retention, log)
-	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL at %s: %w", address(&c.Config), err)
-	}
-	return s, nil
-}
-
-// parsePostgres reads a DSN. Its errors hold nothing of it.
-func parsePostgres(dsn string) (*pgx.ConnConfig, error) {
-	c, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		return nil, errors.New("is no PostgreSQL URL such as postgres://user:password@host:5432/database?sslmode=verify-full")
-	}
-	return c, nil
+	return openSQL(ctx, db, postgresDialect(), retention, log)
 }
 
 // isPlaintextPostgres tells whether dsn names a remote server without TLS, or with a certificate that nobody looks at.
 func isPlaintextPostgres(dsn string) (bool, error) {
-	c, err := parsePostgres(dsn)
-	return err == nil && unverified(&c.Config) != "", err
-}
-
-func address(c *pgconn.Config) string {
-	return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port)))
-}
-
-// unverified returns a server of c that is remote and reached without TLS, or with a certificate that nobody looks at; ""
-// for none.
-func unverified(c *pgconn.Config) string {
-	if isRemoteHost(c.Host) && !verifies(c.TLSConfig) {
-		return c.Host
-	}
-	for _, other := range c.Fallbacks {
-		if isRemoteHost(other.Host) && !verifies(other.TLSConfig) {
-			return other.Host
-		}
-	}
-	return ""
+	verifies, err := database.VerifiesPostgres(dsn)
+	return err == nil && !verifies, err
 }
 
 // advisory is the id of a key's advisory lock: its first 8 bytes.
@@ -86,9 +43,7 @@ func postgresDialect() *dialect {
 		ms  = "interval '1 millisecond'"
 	)
 	return &dialect{
-		goose:      goose.DialectPostgres,
-		migrations: folder("migrations/postgres"),
-		options:    lockedMigrations,
+		kind: database.Postgres,
 		statements: statements{
 			claim: `
 INSERT INTO millrace_idempotency AS entry (key, function, token, state, until, kept)
@@ -125,15 +80,6 @@ DELETE FROM millrace_idempotency WHERE key IN (
 		explain:     explainPostgres,
 		unreachable: unreachablePostgres,
 	}
-}
-
-// lockedMigrations keeps processes that start at the same time from creating the same table.
-func lockedMigrations() ([]goose.ProviderOption, error) {
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, uint64(migrateTimeout/time.Second)))
-	if err != nil {
-		return nil, err
-	}
-	return []goose.ProviderOption{goose.WithSessionLocker(locker)}, nil
 }
 
 // lockPostgres takes an advisory lock, which other claims try, in place of having them wait for the row: a transaction lasts

@@ -13,6 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/millrace/millrace/runtime/database"
 )
 
 // Each step is one script, which Redis runs without others in between. An entry is a hash with the fields state, token and
@@ -37,6 +39,9 @@ var (
 	releaseScript   = redis.NewScript(releaseSource)
 	forgetScript    = redis.NewScript(forgetSource)
 )
+
+// connectTimeout bounds how long Redis may take to answer when a process starts.
+const connectTimeout = 5 * time.Second
 
 // Redis is a Store in a Redis server, or one that speaks its protocol. Its keys begin with "millrace:idempotency:" and
 // "{millrace:idempotency:".
@@ -80,7 +85,7 @@ func parseRedis(url string) (*redis.Options, error) {
 // isPlaintextRedis tells whether url names a remote server without TLS, or with a certificate that nobody looks at.
 func isPlaintextRedis(url string) (bool, error) {
 	o, err := parseRedis(url)
-	return err == nil && o.Network != "unix" && isRemoteAddress(o.Addr) && !verifies(o.TLSConfig), err
+	return err == nil && o.Network != "unix" && isRemoteAddress(o.Addr) && !database.IsVerified(o.TLSConfig), err
 }
 
 // redisKeys are the entry and its attempts. The braces keep both on one node of a cluster.

@@ -5,20 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
-	"github.com/pressly/goose/v3"
+	"github.com/millrace/millrace/runtime/database"
 )
 
 const (
-	// connectTimeout bounds how long a store may take to answer when a process starts.
-	connectTimeout = 5 * time.Second
-	// migrateTimeout bounds the creation of tables, which waits for other processes that start at the same time.
-	migrateTimeout = 30 * time.Second
-	// migrateTries is how often the creation is tried: several processes may create the first table at once.
-	migrateTries = 5
 	// freeTimeout is how long a claim waits for a free connection.
 	freeTimeout = time.Second
 	// sweepEvery is the pause between two removals of what has expired, sweepBatch how many rows one statement removes: a
@@ -44,9 +37,7 @@ type SQL struct {
 
 // dialect is what databases do differently.
 type dialect struct {
-	goose      goose.Dialect
-	migrations fs.FS
-	options    func() ([]goose.ProviderOption, error)
+	kind database.Kind
 	statements
 
 	// lock keeps other transactions away from a key until tx ends, or reports that one is at it. nil: the database has one
@@ -70,62 +61,17 @@ type statements struct {
 	sweep     string // most rows
 }
 
-// openSQL checks that db answers, creates the table and starts the removal of what has expired. It closes db when it
-// fails.
+// openSQL creates the table, or brings that of an older release up to date, and starts the removal of what has expired. It
+// closes db when it fails.
 func openSQL(ctx context.Context, db *sql.DB, d *dialect, retention time.Duration, log *slog.Logger) (*SQL, error) {
 	s := &SQL{db: db, dialect: d, retention: retention, stopped: make(chan struct{})}
-	if err := s.ping(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("create the table millrace_idempotency: %w", err), db.Close())
+	if err := database.Migrate(ctx, db, d.kind, migrations(), migrationsTable); err != nil {
+		return nil, errors.Join(fmt.Errorf("idempotency store: %w", err), db.Close())
 	}
 	var sweeping context.Context
 	sweeping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go s.sweep(sweeping, log)
 	return s, nil
-}
-
-// ping makes the first connection. SQLite refuses it while another process turns a new database to its write-ahead log.
-func (s *SQL) ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	for {
-		err := s.db.PingContext(ctx)
-		if !errors.Is(s.dialect.explain(err), ErrBusy) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// migrate creates the table, or brings that of an older release up to date.
-func (s *SQL) migrate(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, migrateTimeout)
-	defer cancel()
-	options, err := s.dialect.options()
-	if err != nil {
-		return err
-	}
-	options = append(options, goose.WithTableName("millrace_idempotency_migrations"), goose.WithDisableGlobalRegistry(true))
-	migrations, err := goose.NewProvider(s.dialect.goose, s.db, s.dialect.migrations, options...)
-	if err != nil {
-		return err
-	}
-	for try := 1; ; try++ {
-		if _, err = migrations.Up(ctx); err == nil || try == migrateTries {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
-		}
-	}
 }
 
 // Close implements [Store].

@@ -8,40 +8,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/millrace/millrace/runtime/database"
 )
 
 // OpenSQLite returns the Store in the SQLite database of a file, which is created where its folder exists. It may share the
 // database with the handlers' own tables. One process writes at a time, and what is written is synced to the disk: it is
 // meant for one process, or a few, on one machine.
 func OpenSQLite(ctx context.Context, path string, retention time.Duration, log *slog.Logger) (*SQL, error) {
-	settings := url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
-		"_txlock": {"immediate"},
-	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode())
+	db, err := database.OpenSQLite(ctx, path, 1)
 	if err != nil {
-		return nil, fmt.Errorf("open the SQLite database %s: %w", path, err)
+		return nil, err
 	}
-	db.SetMaxOpenConns(1)
-	s, err := openSQL(ctx, db, sqliteDialect(), retention, log)
-	if err != nil {
-		return nil, fmt.Errorf("SQLite database %s: %w", path, err)
-	}
-	return s, nil
+	return openSQL(ctx, db, sqliteDialect(), retention, log)
 }
 
 func sqliteDialect() *dialect {
 	const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 	return &dialect{
-		goose:      goose.DialectSQLite3,
-		migrations: folder("migrations/sqlite"),
-		options:    func() ([]goose.ProviderOption, error) { return nil, nil },
+		kind: database.SQLite,
 		statements: statements{
 			claim: `
 INSERT INTO millrace_idempotency AS entry (key, function, token, state, until, kept)
