@@ -110,19 +110,26 @@ func Open(ctx context.Context, file *File, functions []Function, o *Options) (*S
 }
 
 func (s *Stack) build(ctx context.Context, root string) error {
+	members := slices.DeleteFunc(slices.Clone(s.members), func(m *member) bool { return m.LogicalID == s.options.Debug })
+	if len(members) == 0 {
+		return nil
+	}
+	// The first compiles what all have in common: builds at the same time would each do so.
+	if err := s.buildOne(ctx, root, members[0]); err != nil {
+		return err
+	}
 	builds, ctx := errgroup.WithContext(ctx)
 	builds.SetLimit(runtime.GOMAXPROCS(0))
-	for _, m := range s.members {
-		if m.LogicalID == s.options.Debug {
-			continue
-		}
-		builds.Go(func() (err error) {
-			source := process.Source{Root: root, CodeURI: m.CodeURI, LogicalID: m.LogicalID}
-			m.binary, err = process.Build(ctx, source, &process.BuildOptions{Fresh: !s.options.Prebuilt})
-			return err
-		})
+	for _, m := range members[1:] {
+		builds.Go(func() error { return s.buildOne(ctx, root, m) })
 	}
 	return builds.Wait()
+}
+
+func (s *Stack) buildOne(ctx context.Context, root string, m *member) (err error) {
+	source := process.Source{Root: root, CodeURI: m.CodeURI, LogicalID: m.LogicalID}
+	m.binary, err = process.Build(ctx, source, &process.BuildOptions{Fresh: !s.options.Prebuilt})
+	return err
 }
 
 func (s *Stack) start(m *member) (err error) {
