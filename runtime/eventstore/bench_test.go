@@ -82,7 +82,7 @@ func inserter(b *testing.B, kind eventstoretest.Kind, place string, size int) fu
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback()
+		defer func() { _ = tx.Rollback() }() // after a commit there is nothing to roll back
 		for i := range size {
 			if _, err := tx.ExecContext(b.Context(), insert, row(i)...); err != nil {
 				return err

@@ -234,6 +234,47 @@ func TestLaterAnnouncementsHoldNobodyUp(t *testing.T) {
 	}
 }
 
+// awaited returns when another transaction waits for the end of tx.
+func awaited(ctx context.Context, t *testing.T, tx *sql.Tx) {
+	t.Helper()
+	const waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)"
+	runtimetest.Eventually(t, "another append waits", func() (yes bool) {
+		return tx.QueryRowContext(ctx, waits).Scan(&yes) == nil && yes
+	})
+}
+
+// Two transactions that wait for each other's events: PostgreSQL ends the one that began to wait first, and its append is
+// tried again.
+func TestADeadlockIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	place := server.Database(t)
+	kind := eventstoretest.Postgres(nil)
+	s, other := kind.Opened(t, place, nil), kind.Opened(t, place+"&options=-c%20deadlock_timeout%3D2s", nil)
+	both := make(chan error, 1)
+	err := s.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, "SET LOCAL deadlock_timeout = '1min'"); err != nil {
+			return err
+		}
+		if _, err := s.In(tx).Append(ctx, write("s", "1")); err != nil {
+			return err
+		}
+		go func() {
+			_, err := other.Append(t.Context(), eventstoretest.Write("t", eventstore.NoStream, "2", "1"))
+			both <- err
+		}()
+		awaited(ctx, t, tx)
+		_, err := s.In(tx).Append(ctx, write("u", "2"))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = <-both
+	if _, ok := errors.AsType[*eventstore.DuplicateError](err); !ok {
+		t.Errorf("the other append: %v, want it to be told of the events that are stored now", err)
+	}
+}
+
 // An append to several streams takes them in the order of their names: while it waits for the first, the others are free.
 func TestStreamsAreLockedInTheOrderOfTheirNames(t *testing.T) {
 	t.Parallel()
@@ -247,11 +288,7 @@ func TestStreamsAreLockedInTheOrderOfTheirNames(t *testing.T) {
 			_, err := s.Append(t.Context(), write("b", "2"), write("a", "3"))
 			both <- err
 		}()
-		runtimetest.Eventually(t, "the other append waits", func() bool {
-			var waits bool
-			err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)").Scan(&waits)
-			return err == nil && waits
-		})
+		awaited(ctx, t, tx)
 		short, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		_, err := s.Append(short, write("b", "4"))

@@ -30,7 +30,8 @@ type transactKey struct{}
 // [Store.SaveSnapshot] or Transact with it returns [ErrNested]. do must not end tx, nor use it after it returned.
 //
 // When the commit fails nobody may know whether it was done: call Transact again with a do that makes the same events.
-// In SQLite all other writers wait.
+// In SQLite all other writers wait. In PostgreSQL it takes one of the store's connections, and do would need another one to
+// read outside of tx: where all of them are taken in this way, all wait.
 func (s *Store) Transact(ctx context.Context, do func(ctx context.Context, tx *sql.Tx) error) (err error) {
 	if s.nested(ctx) {
 		return ErrNested
