@@ -10,7 +10,7 @@ const MaxRead = 1000
 
 // ReadStream returns the events of a stream after a version, 0 for the beginning, in their order: at most limit, or fewer
 // where they are large. limit is 1 to MaxRead. None are left, or the stream does not exist, where none are returned. The
-// error is an [*UnreadableError] where an event cannot be decoded.
+// error is an [*UnreadableError] where the first of them cannot be decoded.
 func (s *Store) ReadStream(ctx context.Context, stream string, after int64, limit int) ([]Recorded, error) {
 	return s.readStream(ctx, s.read, stream, after, limit)
 }
@@ -35,7 +35,7 @@ func (s *Store) readStream(ctx context.Context, q querier, stream string, after 
 // limit, or fewer where they are large. limit is 1 to MaxRead. Whoever goes on after the position of the last event that it
 // handled misses none, also not one whose transaction commits late: such events, and all with higher positions, are
 // returned when it has. None are there now where none are returned; ask again later. The error is an [*UnreadableError]
-// where an event cannot be decoded.
+// where the first of them cannot be decoded.
 func (s *Store) ReadAll(ctx context.Context, after int64, limit int) ([]Recorded, error) {
 	horizon, err := s.Horizon(ctx)
 	if err != nil || horizon <= after {
@@ -80,6 +80,9 @@ func (s *Store) page(ctx context.Context, q querier, limit int, rest string, arg
 			return nil, err
 		}
 		r, err := one.recorded(s.upcasters)
+		if err != nil && len(page) > 0 {
+			return page, nil // the next page begins, and ends, with it
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -128,6 +129,29 @@ func tellsUpcasters(t *testing.T, s stage) {
 				t.Fatalf("error %v, want one about version 1 of s", err)
 			}
 			wantText(t, err, want)
+		}
+	}
+}
+
+func tellsDamage(t *testing.T, s stage) {
+	s.append(t, Write("s", eventstore.NoStream, "1", "2", "3"))
+	for _, damage := range []string{
+		"UPDATE millrace_events SET attributes = '{' WHERE version = 2",
+		"UPDATE millrace_events SET metadata = '[]' WHERE version = 2",
+	} {
+		must(t, s.store.Transact(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, damage)
+			return err
+		}))
+		before, err := s.store.ReadAll(t.Context(), 0, 10)
+		must(t, err)
+		if got := ids(before); !slices.Equal(got, []string{"1"}) {
+			t.Fatalf("%q come before it, want 1", got)
+		}
+		_, err = s.store.ReadAll(t.Context(), before[0].Position, 10)
+		unreadable, ok := errors.AsType[*eventstore.UnreadableError](err)
+		if !ok || unreadable.Stream != "s" || unreadable.Version != 2 {
+			t.Errorf("%s: error %v, want one about version 2 of s", damage, err)
 		}
 	}
 }

@@ -45,6 +45,7 @@ var cases = map[string]func(*testing.T, stage){
 	"snapshots of what was never stored":               refusesSnapshots,
 	"old events are read as new ones":                  upcasts,
 	"an upcaster that fails stops the reader":          tellsUpcasters,
+	"an event that is damaged stops the reader":        tellsDamage,
 }
 
 // Run runs each case on an empty store of a kind.
