@@ -42,9 +42,9 @@ func (s *Store) Append(ctx context.Context, writes ...Write) ([]Appended, error)
 	return nil, wrap(batches, errTransient)
 }
 
-// Append is [Store.Append] in the transaction: what it stores is there when the transaction commits. When it returns an error
-// the transaction is as it was before the call and may go on, unless its connection is broken. A stream that was appended to is closed
-// to other writers until the transaction ends.
+// Append is [Store.Append] in the transaction: what it stores is there when the transaction commits. When it returns an
+// error the transaction is as it was before the call and may go on, unless its connection is broken. A stream that was
+// appended to is closed to other writers until the transaction ends.
 func (t *Transaction) Append(ctx context.Context, writes ...Write) ([]Appended, error) {
 	batches, err := encode(writes)
 	if err != nil {

@@ -16,14 +16,14 @@
 // Each event has a position in the store. Positions rise in the order of each stream, and an event that was appended by
 // somebody who had read another has the higher position. Some are never given: a reader must not wait for them.
 //
-// A reader keeps the last position that it handled and asks for what comes after. So nothing may ever appear before a position
-// that was read. SQLite writes one transaction at a time, which settles it. In PostgreSQL a position is taken when an event
-// is inserted and seen when its transaction commits, and these are two orders: whoever reads 7 while 6 is not committed,
-// and goes on from 7, never sees 6. Therefore a transaction announces, before it takes its first position, the last
-// position that was taken so far, by holding an advisory lock that encodes it (shared: nobody waits). A reader looks up the
-// last position first, the announcements second and the events third, and reads no further than the lowest
-// announcement. Whoever took a position up to the first number has announced before that, so it either is found, or has
-// ended and is seen.
+// A reader keeps the last position that it handled and asks for what comes after. So nothing may ever appear before a
+// position that was read. SQLite writes one transaction at a time, which settles it. In PostgreSQL a position is taken
+// when an event is inserted and seen when its transaction commits, and these are two orders: whoever reads 7 while 6 is
+// not committed, and goes on from 7, never sees 6. Therefore a transaction announces, before it takes its first
+// position, the last position that was taken so far, by holding an advisory lock that encodes it (shared: nobody
+// waits). A reader looks up the last position first, the announcements second and the events third, and reads no
+// further than the lowest announcement. Whoever took a position up to the first number has announced before that, so it
+// either is found, or has ended and is seen.
 //
 // A horizon by transaction ids (pg_snapshot_xmin) was the alternative. It would hold readers up behind any transaction of the
 // server that is long, a backup's or a migration's, not just one that appends; and a transaction that got its id early

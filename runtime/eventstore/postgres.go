@@ -34,8 +34,9 @@ ON CONFLICT (stream) DO UPDATE SET version = s.version`, streams)
 // last is the last position that was taken. It is seen at once, whatever becomes of the transaction that took it.
 const last = `last_value - (NOT is_called)::integer`
 
-// The statement moves the stream on, which waits for others who do, announces, and takes positions, in this order: each part reads what
-// the one before returns. A transaction that has announced before does not do so again; its setting ends with it.
+// The statement moves the stream on, which waits for others who do, announces, and takes positions, in this order: each
+// part reads what the one before returns. A transaction that has announced before does not do so again; its setting
+// ends with it.
 //
 // Arguments: stream, events, expected version; per event identity, attributes, data, base64; metadata.
 const (

@@ -81,7 +81,8 @@ func (s *Store) loadSnapshot(ctx context.Context, q querier, stream string, sche
 	return &n, nil
 }
 
-// DeleteSnapshots forgets the snapshots of all streams, as after a mistake in the code that made them. It may run while the store is used.
+// DeleteSnapshots forgets the snapshots of all streams, as after a mistake in the code that made them. It may run while
+// the store is used.
 func (s *Store) DeleteSnapshots(ctx context.Context) error {
 	if s.nested(ctx) {
 		return ErrNested

@@ -19,15 +19,16 @@ type Transaction struct {
 // In returns the store within tx, which somebody began in the same database and will end: the runtime, where a handler finds
 // it by function.Transaction, or [Store.Transact].
 //
-// In PostgreSQL readers of all events wait for what comes after the first append of a transaction until it ends, and an isolation level
-// above read committed makes a writer that was slower fail where it would have been told of a conflict.
+// In PostgreSQL readers of all events wait for what comes after the first append of a transaction until it ends, and an
+// isolation level above read committed makes a writer that was slower fail where it would have been told of a conflict.
 func (s *Store) In(tx *sql.Tx) *Transaction { return &Transaction{store: s, tx: tx} }
 
 type transactKey struct{}
 
-// Transact calls do in a new transaction, which is committed when do returns nil and rolled back when it returns an error or panics. The
-// error is that of do. The context that do gets carries tx for function.Transaction; a call of [Store.Append],
-// [Store.SaveSnapshot] or Transact with it returns [ErrNested]. do must not end tx, nor use it after it returned.
+// Transact calls do in a new transaction, which is committed when do returns nil and rolled back when it returns an
+// error or panics. The error is that of do. The context that do gets carries tx for function.Transaction; a call of
+// [Store.Append], [Store.SaveSnapshot] or Transact with it returns [ErrNested]. do must not end tx, nor use it after it
+// returned.
 //
 // When the commit fails nobody may know whether it was done: call Transact again with a do that makes the same events.
 // In SQLite all other writers wait. In PostgreSQL it takes one of the store's connections, and do would need another one to
