@@ -145,7 +145,7 @@ func TestUnknownOutcome(t *testing.T) {
 			tr, w := openThrough(t, broker, kmsg.EndTxn, id)
 			giveUp := func() {
 				ctx, cancel := context.WithCancel(t.Context())
-				w.next(both(cancel, test.f))
+				w.next(then(test.f, cancel))
 				err := tr.Commit(ctx, prepare(t, tr, b.topic, 0, 10), b.offsets(10), b.member)
 				if _, ok := errors.AsType[*kafkasink.UnknownOutcomeError](err); !ok || !errors.Is(err, context.Canceled) {
 					t.Fatalf("got %v, want an unknown outcome", err)

@@ -114,6 +114,14 @@ func before(do func()) fault {
 	}
 }
 
+// then is f, and do before the connection is cut: what f does with the broker is done by then.
+func then(f fault, do func()) fault {
+	return func(conn net.Conn, request []byte) bool {
+		defer do()
+		return f(conn, request)
+	}
+}
+
 // both has two things happen; the last one decides.
 func both(do func(), f fault) fault {
 	return func(conn net.Conn, request []byte) bool {
