@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -671,6 +672,10 @@ func (l *life) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
 	l.journal.notef("%s says: %s", l, text)
+	if strings.HasPrefix(text, "handlers were still running") {
+		// Also where they ended a moment later.
+		l.journal.disturbed()
+	}
 	return nil
 }
 
