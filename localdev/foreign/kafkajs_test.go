@@ -53,6 +53,12 @@ func TestKillUnderLoadByKafkajs(t *testing.T) {
 
 	requested := m.notifications(t, requestedType)
 	t.Logf("%d notifications just after the restart, %d in the end", atRestart, len(requested))
+	checkOneIDForEachOrder(t, requested)
+}
+
+// checkOneIDForEachOrder checks that every order is notified of, each time with the same id.
+func checkOneIDForEachOrder(t *testing.T, requested []notification) {
+	t.Helper()
 	ids := map[string]map[string]bool{}
 	for _, n := range requested {
 		if ids[n.subject] == nil {

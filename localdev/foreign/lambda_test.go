@@ -84,21 +84,7 @@ func TestKilledFunctionsUnderLoadByKafkajs(t *testing.T) {
 
 	requested := m.notifications(t, requestedType)
 	t.Logf("%d processes were killed, %d notifications were asked for", killed, len(requested))
-	ids := map[string]map[string]bool{}
-	for _, n := range requested {
-		if ids[n.subject] == nil {
-			ids[n.subject] = map[string]bool{}
-		}
-		ids[n.subject][n.id] = true
-	}
-	if len(ids) != orders {
-		t.Errorf("notifications for %d orders, want %d", len(ids), orders)
-	}
-	for subject, of := range ids {
-		if len(of) != 1 {
-			t.Errorf("%s has %d ids, want 1", subject, len(of))
-		}
-	}
+	checkOneIDForEachOrder(t, requested)
 }
 
 // awaitTriggers waits until the triggers poll: the programs are built first.

@@ -71,8 +71,9 @@ func startTriggers(t testing.TB, p conformance.Program, c conformance.Child) con
 	if err != nil {
 		t.Fatal(err)
 	}
-	joined := make(chan error, 1)
-	go g.run(mappings(p), options(p, c.Log), joined)
+	all := mappings(p)
+	joined := make(chan error, len(all)+1)
+	go g.run(all, options(p, c.Log), joined)
 	ask := func() { g.stop(errAsked) }
 	t.Cleanup(func() {
 		ask()
@@ -108,8 +109,9 @@ func (g *triggers) run(all []template.Mapping, o trigger.Options, joined chan<- 
 	for _, m := range all {
 		starting.Add(1)
 		o := o
-		o.Started = starting.Done
+		o.Started = sync.OnceFunc(starting.Done)
 		running.Go(func() {
+			defer o.Started() // one that cannot start keeps nobody waiting
 			if err := trigger.Run(g.running, m, g.pool, &o); err != nil {
 				joined <- err
 			}
