@@ -23,6 +23,9 @@
 //	function.Unavailable(dep, err)   the dependency is down: the record waits, no attempt is spent
 //	function.Drop(reason)            done on purpose, without an effect
 //
+// A handler that has work of its own besides, such as relaying an outbox, is a [Worker] with a [Chore] for it. A program that
+// answers HTTP requests is a [Service].
+//
 // It imports the CloudEvents SDK's event package, cloudevents/schemas and runtime/config; nothing that knows Kafka or
 // Lambda.
 package function

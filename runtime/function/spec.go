@@ -56,6 +56,7 @@ const (
 	DefaultTimeout  = 30 * time.Second
 )
 
+// specName is the form of names of functions, chores and services.
 var specName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 // Complete returns s with its defaults filled in, or an error that names every field that cannot be.
