@@ -131,7 +131,12 @@ func outputsOf(specs []function.Spec) outputs {
 	return o
 }
 
-// isNews is false for a function that passed by an event of a type that it emits itself.
+// isNews is false for what passes somebody by as it should: an event of the catalogue that no function of a group takes, for
+// another group does, and one of a type that the function emits itself.
 func (o outputs) isNews(l *line) bool {
+	if l.Function == "" && l.verdict == function.Dropped {
+		_, known := schemas.Lookup(l.Type)
+		return !known
+	}
 	return l.verdict != function.Done || len(l.Emitted) > 0 || !slices.Contains(o[l.Function], l.Type)
 }

@@ -162,11 +162,26 @@ func TestWhatAFunctionPassesByIsNoNews(t *testing.T) {
 	t.Parallel()
 	got := watch(t, live.Options{}, func(v *live.View) {
 		v.Observe(handled(t, "notification-requested", notification.SentType, "n"))
+		others := handled(t, "", order.DeliveredType, "order-17")
+		others.Verdict = function.Dropped
+		v.Observe(others)
 		failed := handled(t, "notification-requested", notification.SentType, "failed")
 		failed.Verdict = function.Retry
 		v.Observe(failed)
 	})
 	if all := lines(got); len(all) != 1 || !strings.Contains(all[0], "failed") {
+		t.Errorf("shown:\n%s", got)
+	}
+}
+
+func TestATypeThatIsMisspeltIsNews(t *testing.T) {
+	t.Parallel()
+	got := watch(t, live.Options{}, func(v *live.View) {
+		o := handled(t, "", "dev.millrace.order.lost.v1", "order-17")
+		o.Verdict = function.Dropped
+		v.Observe(o)
+	})
+	if !strings.Contains(got, "dev.millrace.order.lo…") {
 		t.Errorf("shown:\n%s", got)
 	}
 }
