@@ -109,7 +109,7 @@ var arrows = []arrow{
 		why: "functions get a transaction of database/sql; which database it is, only the stores know",
 	},
 	{
-		in: []string{"./runtime/database"}, never: []string{"./..."},
+		in: []string{"./runtime/database"}, only: append([]string{"./runtime/config"}, databases...),
 		why: "a database is opened in the same way for whatever is kept in it",
 	},
 	{
@@ -221,7 +221,7 @@ func TestArrowsForbid(t *testing.T) {
 		{"./runtime/eventstore", "", "github.com/jackc/pgx/v5/pgconn", "only the stores know"},
 		{"./runtime/eventstore", "", "./runtime/pipeline", "who publishes or handles"},
 		{"./runtime/eventstore/eventstoretest", "./runtime/kafkasink", "github.com/IBM/sarama", "the same behind every door"},
-		{"./runtime/database", "", "./runtime/config", "whatever is kept in it"},
+		{"./runtime/database", "", "./runtime/function", "whatever is kept in it"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/eventstore/eventstoretest", "no test code"},
 		{"./functions/order-paid/bootstrap", "", "./runtime/consumergroup", "names its functions"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/runtimetest", "no test code"},
@@ -267,7 +267,7 @@ func TestArrowsAllow(t *testing.T) {
 		"./functions/notification-requested":         {"github.com/wneessen/go-mail", "./runtime/config"},
 		"./functions/notification-service/bootstrap": {"./functions/order-paid", "./functions/order-created", "./runtime/boot"},
 		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline", "./runtime/database"},
-		"./runtime/database":                         {"database/sql", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "github.com/pressly/goose/v3"},
+		"./runtime/database":                         {"database/sql", "./runtime/config", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "github.com/pressly/goose/v3"},
 		"./runtime/eventstore":                       {"database/sql", "./runtime/database", "./runtime/function", "./cloudevents/kafkabinding"},
 		"./runtime/boot":                             {"./runtime/idempotency", "./runtime/consumergroup", "./runtime/msktrigger", "github.com/aws/aws-lambda-go/lambda"},
 		"./runtime/consumergroup":                    {"github.com/IBM/sarama", "./runtime/pipeline"},

@@ -17,14 +17,42 @@ import (
 // pause is the time between two tries to open a file that another process is turning to its write-ahead log.
 const pause = 10 * time.Millisecond
 
+// readers is how many connections of a [DB] read a SQLite file at once.
+const readers = 4
+
 // OpenSQLite opens the SQLite database of a file, which is created where its folder exists, over at most the given number of
 // connections. It has a write-ahead log, and what is committed is synced to the disk. A transaction writes from its
 // beginning: it waits for up to 5 seconds for that of another connection or process.
 func OpenSQLite(ctx context.Context, path string, connections int) (*sql.DB, error) {
-	settings := url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
+	return openSQLite(ctx, path, connections, writing("FULL"))
+}
+
+// openPools opens a file for one connection that writes and several that read.
+func openPools(ctx context.Context, c Config) (*DB, error) {
+	path, synchronous := c.URL.Reveal(), "OFF"
+	if c.Durable {
+		synchronous = "FULL"
+	}
+	write, err := openSQLite(ctx, path, 1, writing(synchronous))
+	if err != nil {
+		return nil, err
+	}
+	read, err := openSQLite(ctx, path, readers, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	return &DB{kind: SQLite, read: read, write: write, turn: make(chan struct{}, 1)}, nil
+}
+
+// writing are the settings of connections that write.
+func writing(synchronous string) url.Values {
+	return url.Values{
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")"},
 		"_txlock": {"immediate"},
 	}
+}
+
+func openSQLite(ctx context.Context, path string, connections int, settings url.Values) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+settings.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("SQLite database %s: %w", path, err)
