@@ -154,7 +154,7 @@ func (d *dev) sample(ctx context.Context, kafka kafkaclient.Config) error {
 		return err
 	}
 	defer client.Close()
-	return demo.Run(ctx, client, demo.NewShop(uint64(time.Now().UnixNano())))
+	return demo.Run(ctx, client, demo.NewShop(uint64(time.Now().UnixNano())), "")
 }
 
 // colors tells whether to use colours: on a terminal, unless NO_COLOR is set (https://no-color.org).
