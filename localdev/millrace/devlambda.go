@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/millrace/millrace/localdev/catalog"
+	"github.com/millrace/millrace/localdev/runner"
 	"github.com/millrace/millrace/localdev/stack"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/kafkaclient"
@@ -62,7 +63,7 @@ func (b *behindLambda) load() (err error) {
 
 // serveLambda runs the functions' programs behind emulated triggers until ctx ends. What becomes of records is read off
 // their logs.
-func (d *dev) serveLambda(ctx context.Context, environment function.Lookup, kafka kafkaclient.Config, started func()) error {
+func (d *dev) serveLambda(ctx context.Context, environment runner.Environment, kafka kafkaclient.Config, started func()) error {
 	drain, err := d.drain()
 	if err != nil {
 		return err
@@ -73,7 +74,7 @@ func (d *dev) serveLambda(ctx context.Context, environment function.Lookup, kafk
 		d.view.Print(fmt.Sprintf("Building %s.\n", counted(len(d.lambda.functions), "function")))
 	}
 	s, err := stack.Open(ctx, d.lambda.file, d.lambda.functions, &stack.Options{
-		Lookup: told(environment), Variables: variables(), Prebuilt: d.lambda.flags.prebuilt, Folder: failuresFolder,
+		Lookup: func(f *stack.Function) function.Lookup { return told(environment(f.Label)) }, Variables: variables(), Prebuilt: d.lambda.flags.prebuilt, Folder: failuresFolder,
 		Drain: drain, Log: log, Event: outcomes.Event, Output: outcomes.Output,
 	})
 	switch {
@@ -99,7 +100,7 @@ func told(environment function.Lookup) function.Lookup {
 }
 
 // serve is how the functions are run where it is not the runner that does it.
-func (d *dev) serve() func(context.Context, function.Lookup, kafkaclient.Config, func()) error {
+func (d *dev) serve() func(context.Context, runner.Environment, kafkaclient.Config, func()) error {
 	if d.door == lambdaDoor {
 		return d.serveLambda
 	}

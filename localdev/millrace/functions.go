@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/localdev/catalog"
 	"github.com/millrace/millrace/localdev/stack"
 	"github.com/millrace/millrace/localdev/text"
+	"github.com/millrace/millrace/runtime/function"
 )
 
 // templateFlags name a template and how to read it.
@@ -28,6 +29,11 @@ func (f *templateFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.path, "template", "", "SAM template (default template.yaml here, or in the nearest folder above)")
 	flags.StringArrayVar(&f.parameters, "parameter", nil, "KEY=VALUE for a parameter of the template; may be repeated")
 	flags.BoolVar(&f.prebuilt, "prebuilt", false, "run the binaries of sam build or make build where there are some, as old as they are")
+}
+
+// same is an environment that all functions of a template have.
+func same(environment function.Lookup) func(*stack.Function) function.Lookup {
+	return func(*stack.Function) function.Lookup { return environment }
 }
 
 // load reads the template, and tells what is odd about it.

@@ -74,7 +74,7 @@ func (i *invoke) run(ctx context.Context, name string) error {
 	}
 	said := &said{live: i.live}
 	s, err := stack.Open(ctx, file, []stack.Function{*f}, &stack.Options{
-		Lookup: lookup, Variables: append(variables(), "AWS_SAM_LOCAL"), Prebuilt: i.template.prebuilt,
+		Lookup: same(lookup), Variables: append(variables(), "AWS_SAM_LOCAL"), Prebuilt: i.template.prebuilt,
 		Output: said.output, Invocation: said.invocation,
 	})
 	if err != nil {

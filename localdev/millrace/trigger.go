@@ -80,7 +80,7 @@ func (p *polling) run(ctx context.Context, names []string) error {
 	shown := &batches{out: p.stdout, json: p.json, failed: make(chan error, 1)}
 	fmt.Fprintf(p.stderr, "Building %s.\n", counted(len(functions), "function"))
 	s, err := stack.Open(ctx, file, functions, &stack.Options{
-		Lookup: onCluster(p.lookup, kafka), Variables: variables(), Prebuilt: p.template.prebuilt, Debug: p.debug,
+		Lookup: same(onCluster(p.lookup, kafka)), Variables: variables(), Prebuilt: p.template.prebuilt, Debug: p.debug,
 		Folder: p.failures, Drain: drain, Log: p.log(isAnswer), Output: shown.output, Batch: shown.batch,
 	})
 	if err != nil {

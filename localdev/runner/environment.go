@@ -31,6 +31,9 @@ func (e *environment) lookup(key string) (string, bool) {
 	return e.base(key)
 }
 
+// of is the environment of one function or service.
+func (e *environment) of(string) function.Lookup { return e.lookup }
+
 // own returns a variable that the developer set to something.
 func (e *environment) own(key string) (string, bool) {
 	value, ok := e.base(key)

@@ -54,12 +54,15 @@ type Options struct {
 	// Serve runs the functions until ctx ends, in the place of consumer groups in this process: behind another door. It is
 	// told what their environment is and how the cluster is reached, and calls started when they read. Functions,
 	// Observers and HTTPAddr have no meaning then. Default: none.
-	Serve func(ctx context.Context, environment function.Lookup, kafka kafkaclient.Config, started func()) error
+	Serve func(ctx context.Context, environment Environment, kafka kafkaclient.Config, started func()) error
 	// Started is called once, when the functions have joined their consumer groups.
 	Started func(System)
 	// Log takes the log. Default: nowhere.
 	Log *slog.Logger
 }
+
+// Environment returns the environment of the function or service of a name.
+type Environment func(name string) function.Lookup
 
 // System tells where a running system can be reached.
 type System struct {
@@ -111,7 +114,7 @@ func Run(ctx context.Context, o *Options) (err error) {
 	}
 	started := func() { s.options.Started(s.system) }
 	if s.options.Serve != nil {
-		return s.options.Serve(ctx, s.environment.lookup, s.system.Kafka, started)
+		return s.options.Serve(ctx, s.environment.of, s.system.Kafka, started)
 	}
 	err = boot.Run(ctx, s.environment.lookup, s.options.Functions, &boot.Options{
 		Log: s.options.Log, Observers: s.options.Observers, Started: started,

@@ -25,8 +25,8 @@ import (
 // Options are the settings of a stack. The zero value is usable. Its functions are called from several goroutines at a
 // time, and should return soon: processes and batches wait for them.
 type Options struct {
-	// Lookup reads what takes the place of the template's variables. Default: [os.LookupEnv].
-	Lookup function.Lookup
+	// Lookup returns what reads the variables that take the place of the template's for a function. Default: [os.LookupEnv].
+	Lookup func(f *Function) function.Lookup
 	// Variables are the names of what Lookup is asked for beside the template's own.
 	Variables []string
 	// Prebuilt takes the binaries of `sam build` or `make build` where there are some, however old they are.
@@ -55,7 +55,7 @@ func (o *Options) withDefaults() Options {
 		c = *o
 	}
 	if c.Lookup == nil {
-		c.Lookup = os.LookupEnv
+		c.Lookup = func(*Function) function.Lookup { return os.LookupEnv }
 	}
 	if c.Output == nil {
 		c.Output = func(*Function, []byte) {}
@@ -135,7 +135,7 @@ func (s *Stack) buildOne(ctx context.Context, root string, m *member) (err error
 func (s *Stack) start(m *member) (err error) {
 	m.pool, err = process.Start(process.Function{
 		Name: m.Name, Bootstrap: m.binary.Path, Timeout: m.Timeout, MemoryMB: m.MemoryMB, Concurrency: max(0, m.ReservedConcurrency),
-		Environment: environment(&m.Function, s.options.Lookup, s.options.Variables),
+		Environment: environment(&m.Function, s.options.Lookup(&m.Function), s.options.Variables),
 	}, &process.Options{
 		API:    s.api,
 		Log:    lines(func(line []byte) { s.options.Output(&m.Function, line) }),
