@@ -380,7 +380,8 @@ func TestAnotherDoorServesTheFunctions(t *testing.T) {
 	var brokers, smtp, tls string
 	b := run(t, runner.Options{
 		Lookup: environ(map[string]string{"KAFKA_TLS": "true"}),
-		Serve: func(ctx context.Context, environment function.Lookup, kafka kafkaclient.Config, started func()) error {
+		Serve: func(ctx context.Context, of runner.Environment, kafka kafkaclient.Config, started func()) error {
+			environment := of("order-created")
 			brokers, _ = environment("KAFKA_BROKERS")
 			smtp, _ = environment("SMTP_ADDR")
 			tls, _ = environment("KAFKA_TLS")
