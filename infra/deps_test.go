@@ -113,7 +113,7 @@ var arrows = []arrow{
 		why: "a database is opened in the same way for whatever is kept in it",
 	},
 	{
-		in: []string{"./runtime/eventstore"}, only: []string{"./runtime/database", "./runtime/function", "./runtime/config", payloads, events, "github.com/go-json-experiment/json/..."},
+		in: []string{"./runtime/eventstore"}, only: []string{"./runtime/database", "./runtime/function", payloads, events, "github.com/go-json-experiment/json/..."},
 		why: "events are stored without knowing who publishes or handles them, and which client a database has",
 	},
 	{

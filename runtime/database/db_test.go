@@ -60,6 +60,9 @@ func names(t *testing.T, db *database.DB) string {
 		}
 		all = append(all, name)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return strings.Join(all, " ")
 }
 

@@ -34,7 +34,7 @@ func (s *Store) Append(ctx context.Context, writes ...Write) ([]Appended, error)
 		if err == nil || !isRefusal(err) {
 			return appended, wrap(batches, err)
 		}
-		appended, err = s.explain(ctx, s.read, batches)
+		appended, err = s.explain(ctx, s.db.Read(), batches)
 		if err == nil || !errors.Is(err, errTransient) {
 			return appended, wrap(batches, err)
 		}
@@ -84,18 +84,14 @@ func isRefusal(err error) bool {
 // try appends in a transaction of its own.
 func (s *Store) try(ctx context.Context, batches []batch) ([]Appended, error) {
 	if s.dialect.alone && len(batches) == 1 {
-		return s.store(ctx, s.write, batches)
+		return s.store(ctx, s.db.Write(), batches)
 	}
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	appended, err := s.store(ctx, tx, batches)
-	if err != nil {
-		_ = tx.Rollback() // a connection that fails here is given up, and with it the transaction
-		return nil, err
-	}
-	return appended, tx.Commit()
+	var appended []Appended
+	err := s.db.Transact(ctx, func(tx *sql.Tx) (err error) {
+		appended, err = s.store(ctx, tx, batches)
+		return err
+	})
+	return appended, err
 }
 
 // try appends, or leaves the transaction as it was.
@@ -211,7 +207,7 @@ func (s *Store) find(ctx context.Context, q querier, batches []batch) (map[strin
 	for _, b := range batches {
 		for _, r := range b.rows {
 			identities = append(identities, r.identity)
-			list.WriteString(", " + s.dialect.placeholder + strconv.Itoa(len(identities)))
+			list.WriteString(", $" + strconv.Itoa(len(identities)))
 		}
 	}
 	found := map[string]scanned{}
@@ -233,14 +229,9 @@ func (s *Store) find(ctx context.Context, q querier, batches []batch) (map[strin
 
 // version returns the version of a stream's last event, 0 where it has none.
 func (s *Store) version(ctx context.Context, q querier, stream string) (version int64, err error) {
-	err = q.QueryRowContext(ctx, s.sql("SELECT version FROM millrace_streams WHERE stream = $1"), stream).Scan(&version)
+	err = q.QueryRowContext(ctx, "SELECT version FROM millrace_streams WHERE stream = $1", stream).Scan(&version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
 	return version, err
-}
-
-// sql writes the arguments of a statement as the database wants them.
-func (s *Store) sql(statement string) string {
-	return strings.ReplaceAll(statement, "$", s.dialect.placeholder)
 }

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/eventstore"
 	"github.com/millrace/millrace/runtime/eventstore/eventstoretest"
 )
@@ -55,15 +54,7 @@ func atOnce(b *testing.B, size int, do func(n int64) error) {
 // inserter returns what inserts rows as they are stored, one statement each.
 func inserter(b *testing.B, kind eventstoretest.Kind, place string, size int) func(int64) error {
 	b.Helper()
-	open, connections := database.OpenPostgres, 16
-	if kind.OneWriter {
-		open, connections = database.OpenSQLite, 1
-	}
-	db, err := open(b.Context(), place, connections)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { db.Close() })
+	db := kind.Database(b, place).Write()
 	const (
 		insert     = `INSERT INTO millrace_events (stream, version, identity, attributes, data, base64) VALUES ($1, $2, $3, $4, $5, $6)`
 		attributes = `{"specversion":"1.0","id":"%s","source":"/order-service","type":"dev.millrace.test.happened.v1","subject":"subject of %[1]s",` +

@@ -11,6 +11,8 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"github.com/millrace/millrace/runtime/config"
+	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/eventstore"
 )
 
@@ -20,12 +22,16 @@ func newStore(ctx context.Context) (*eventstore.Store, func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := eventstore.OpenSQLite(ctx, filepath.Join(folder, "events.db"), nil)
+	db, err := database.Open(ctx, database.Config{Kind: "sqlite", URL: config.NewSecret(filepath.Join(folder, "events.db"))})
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := eventstore.New(ctx, db, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	return store, func() {
-		store.Close()
+		db.Close()
 		os.RemoveAll(folder)
 	}
 }

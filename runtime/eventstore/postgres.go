@@ -3,8 +3,6 @@ package eventstore
 import (
 	"context"
 	"database/sql"
-
-	"github.com/millrace/millrace/runtime/database"
 )
 
 // announcement is the first half of the advisory locks by which transactions announce their positions. The other half is a
@@ -13,8 +11,6 @@ const announcement = "1835625580" // "mill" in ASCII
 
 func newPostgres() *dialect {
 	return &dialect{
-		kind:         database.Postgres,
-		placeholder:  "$",
 		microseconds: "(extract(epoch FROM recorded) * 1000000)::bigint",
 		alone:        true,
 		lock:         lockPostgres,

@@ -12,7 +12,7 @@ const MaxRead = 1000
 // where they are large. limit is 1 to MaxRead. None are left, or the stream does not exist, where none are returned. The
 // error is an [*UnreadableError] where the first of them cannot be decoded.
 func (s *Store) ReadStream(ctx context.Context, stream string, after int64, limit int) ([]Recorded, error) {
-	return s.readStream(ctx, s.read, stream, after, limit)
+	return s.readStream(ctx, s.db.Read(), stream, after, limit)
 }
 
 // ReadStream is [Store.ReadStream] in the transaction: it sees what was appended there.
@@ -41,7 +41,7 @@ func (s *Store) ReadAll(ctx context.Context, after int64, limit int) ([]Recorded
 	if err != nil || horizon <= after {
 		return nil, err
 	}
-	recorded, err := s.page(ctx, s.read, limit, "position > $2 AND position <= $3 ORDER BY position", after, horizon)
+	recorded, err := s.page(ctx, s.db.Read(), limit, "position > $2 AND position <= $3 ORDER BY position", after, horizon)
 	if err != nil {
 		return nil, fmt.Errorf("read all events after position %d: %w", after, err)
 	}
@@ -52,7 +52,7 @@ func (s *Store) ReadAll(ctx context.Context, after int64, limit int) ([]Recorded
 // that of the last event, or a little lower while events are being appended, or higher where positions were taken in
 // vain. What lies between a reader's position and the horizon is its lag, at most.
 func (s *Store) Horizon(ctx context.Context) (int64, error) {
-	horizon, err := s.dialect.horizon(ctx, s.read)
+	horizon, err := s.dialect.horizon(ctx, s.db.Read())
 	if err != nil {
 		return 0, fmt.Errorf("look up how far all events can be read: %w", err)
 	}
@@ -67,7 +67,7 @@ func (s *Store) page(ctx context.Context, q querier, limit int, rest string, arg
 	if limit < 1 || limit > MaxRead {
 		return nil, fmt.Errorf("limit %d, it must be 1 to %d", limit, MaxRead)
 	}
-	statement := s.sql("SELECT " + columns + s.dialect.microseconds + " FROM millrace_events WHERE " + rest + " LIMIT $1")
+	statement := "SELECT " + columns + s.dialect.microseconds + " FROM millrace_events WHERE " + rest + " LIMIT $1"
 	rows, err := q.QueryContext(ctx, statement, append([]any{limit}, args...)...)
 	if err != nil {
 		return nil, err

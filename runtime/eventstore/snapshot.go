@@ -24,7 +24,7 @@ func (s *Store) SaveSnapshot(ctx context.Context, snapshot Snapshot) error {
 	if s.nested(ctx) {
 		return ErrNested
 	}
-	return s.saveSnapshot(ctx, s.write, snapshot)
+	return s.saveSnapshot(ctx, s.db.Write(), snapshot)
 }
 
 // SaveSnapshot is [Store.SaveSnapshot] in the transaction.
@@ -44,10 +44,10 @@ func (s *Store) saveSnapshot(ctx context.Context, q querier, n Snapshot) error {
 		return &InvalidError{Stream: n.Stream, Reason: fmt.Sprintf("a snapshot of version %d, the stream has %d", n.Version, actual)}
 	}
 	if err == nil {
-		_, err = q.ExecContext(ctx, s.sql(`
+		_, err = q.ExecContext(ctx, `
 INSERT INTO millrace_snapshots AS s (stream, version, schema, state) VALUES ($1, $2, $3, $4)
 ON CONFLICT (stream) DO UPDATE SET version = excluded.version, schema = excluded.schema, state = excluded.state
-WHERE s.schema <> excluded.schema OR s.version < excluded.version`), n.Stream, n.Version, n.Schema, append([]byte{}, n.State...))
+WHERE s.schema <> excluded.schema OR s.version < excluded.version`, n.Stream, n.Version, n.Schema, append([]byte{}, n.State...))
 	}
 	if err != nil {
 		return fmt.Errorf("save the snapshot of stream %s: %w", n.Stream, err)
@@ -57,7 +57,7 @@ WHERE s.schema <> excluded.schema OR s.version < excluded.version`), n.Stream, n
 
 // LoadSnapshot returns the last snapshot of a stream, nil where there is none of this schema.
 func (s *Store) LoadSnapshot(ctx context.Context, stream string, schema int) (*Snapshot, error) {
-	return s.loadSnapshot(ctx, s.read, stream, schema)
+	return s.loadSnapshot(ctx, s.db.Read(), stream, schema)
 }
 
 // LoadSnapshot is [Store.LoadSnapshot] in the transaction.
@@ -70,7 +70,7 @@ func (s *Store) loadSnapshot(ctx context.Context, q querier, stream string, sche
 		return nil, err
 	}
 	n := Snapshot{Stream: stream, Schema: schema}
-	err := q.QueryRowContext(ctx, s.sql(`SELECT version, state FROM millrace_snapshots WHERE stream = $1 AND schema = $2`), stream, schema).
+	err := q.QueryRowContext(ctx, `SELECT version, state FROM millrace_snapshots WHERE stream = $1 AND schema = $2`, stream, schema).
 		Scan(&n.Version, &n.State)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
@@ -87,7 +87,7 @@ func (s *Store) DeleteSnapshots(ctx context.Context) error {
 	if s.nested(ctx) {
 		return ErrNested
 	}
-	if _, err := s.write.ExecContext(ctx, "DELETE FROM millrace_snapshots"); err != nil {
+	if _, err := s.db.Write().ExecContext(ctx, "DELETE FROM millrace_snapshots"); err != nil {
 		return fmt.Errorf("delete snapshots: %w", err)
 	}
 	return nil

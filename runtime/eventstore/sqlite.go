@@ -5,15 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
-
-	"github.com/millrace/millrace/runtime/database"
 )
 
 // newSQLite returns the dialect of SQLite. One transaction writes at a time, so positions are in the order of commits.
 func newSQLite() *dialect {
 	return &dialect{
-		kind:         database.SQLite,
-		placeholder:  "?",
 		microseconds: "recorded",
 		append:       appendSQLite,
 		horizon: func(ctx context.Context, q querier) (position int64, err error) {

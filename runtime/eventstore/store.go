@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 
@@ -17,57 +16,40 @@ var migrations embed.FS
 // migrationsTable keeps which migrations were done.
 const migrationsTable = "millrace_events_migrations"
 
-// readers is how many reads of a SQLite file run at once. They wait for no writer.
-const readers = 4
-
 // Options are the settings of a [Store]. nil is the default.
 type Options struct {
 	// Upcasters bring events of types that are no longer written up to date when they are read. Default: none.
 	Upcasters []Upcaster
 }
 
-// Store keeps events in the tables millrace_events, millrace_streams and millrace_snapshots of a database, which it creates.
-// Its methods may be called from many goroutines, and many processes may share a database.
+// Store keeps events in the tables millrace_events, millrace_streams and millrace_snapshots of a database. Its methods may be
+// called from many goroutines, and many processes may share a database.
 type Store struct {
-	// write is the database. read is, too, but for SQLite, where one connection writes and others read.
-	write, read *sql.DB
-	dialect     *dialect
-	upcasters   chain
+	db        *database.DB
+	dialect   *dialect
+	upcasters chain
 }
 
-// OpenSQLite returns the store in the SQLite database of a file, which is created where its folder exists. It may share the
-// database with other tables. One process writes at a time, and what is written is synced to the disk: it is meant for one
-// process, or a few, on one machine. o may be nil.
-func OpenSQLite(ctx context.Context, path string, o *Options) (*Store, error) {
+// New returns the store in a database, in which it creates its tables, or brings those of an older release up to date. The
+// database may have other tables, too; it is the caller's to close. A PostgreSQL server must be the one that is written to, no
+// replica: there readers would not see who is about to commit. o may be nil.
+func New(ctx context.Context, db *database.DB, o *Options) (*Store, error) {
 	upcasters, err := o.chain()
 	if err != nil {
 		return nil, err
 	}
-	write, err := database.OpenSQLite(ctx, path, 1)
-	if err != nil {
-		return nil, err
+	s := &Store{db: db, dialect: newSQLite(), upcasters: upcasters}
+	if db.Kind() == database.Postgres {
+		s.dialect = newPostgres()
 	}
-	read, err := database.OpenSQLite(ctx, path, readers)
-	if err != nil {
-		return nil, errors.Join(err, write.Close())
+	files, err := fs.Sub(migrations, "migrations")
+	if err == nil {
+		err = db.Migrate(ctx, files, migrationsTable)
 	}
-	return (&Store{write: write, read: read, dialect: newSQLite(), upcasters: upcasters}).migrated(ctx)
-}
-
-// OpenPostgres returns the store in the PostgreSQL database of dsn, a URL or a list of keywords and values
-// (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING), over at most the given number of
-// connections. It may share the database with other tables. It must be the server that is written to, no replica: there
-// readers would not see who is about to commit. o may be nil.
-func OpenPostgres(ctx context.Context, dsn string, connections int, o *Options) (*Store, error) {
-	upcasters, err := o.chain()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("event store: %w", err)
 	}
-	db, err := database.OpenPostgres(ctx, dsn, connections)
-	if err != nil {
-		return nil, err
-	}
-	return (&Store{write: db, read: db, dialect: newPostgres(), upcasters: upcasters}).migrated(ctx)
+	return s, nil
 }
 
 func (o *Options) chain() (chain, error) {
@@ -75,27 +57,6 @@ func (o *Options) chain() (chain, error) {
 		return chain{}, nil
 	}
 	return newChain(o.Upcasters)
-}
-
-// migrated returns the store when its tables are there, those of an older release brought up to date.
-func (s *Store) migrated(ctx context.Context) (*Store, error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err == nil {
-		err = database.Migrate(ctx, s.write, s.dialect.kind, files, migrationsTable)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("event store: %w", err), s.Close())
-	}
-	return s, nil
-}
-
-// Close closes the connections. What is stored stays.
-func (s *Store) Close() error {
-	err := s.write.Close()
-	if s.read != s.write {
-		err = errors.Join(err, s.read.Close())
-	}
-	return err
 }
 
 // querier is a database or a transaction.
@@ -107,9 +68,6 @@ type querier interface {
 
 // dialect is what databases do differently.
 type dialect struct {
-	kind database.Kind
-	// placeholder comes before the number of an argument.
-	placeholder string
 	// microseconds is the column recorded, in microseconds since 1970.
 	microseconds string
 	// alone says that append is atomic without a transaction.

@@ -3,8 +3,6 @@ package eventstore
 import (
 	"context"
 	"database/sql"
-	"errors"
-	"fmt"
 
 	"github.com/millrace/millrace/runtime/function"
 )
@@ -25,35 +23,20 @@ func (s *Store) In(tx *sql.Tx) *Transaction { return &Transaction{store: s, tx: 
 
 type transactKey struct{}
 
-// Transact calls do in a new transaction, which is committed when do returns nil and rolled back when it returns an
-// error or panics. The error is that of do. The context that do gets carries tx for function.Transaction; a call of
-// [Store.Append], [Store.SaveSnapshot] or Transact with it returns [ErrNested]. do must not end tx, nor use it after it
-// returned.
+// Transact calls do in a new transaction, as [database.DB.Transact] does: do must be repeatable. The context that do gets
+// carries tx for function.Transaction; a call of [Store.Append], [Store.SaveSnapshot] or Transact with it returns
+// [ErrNested].
 //
 // When the commit fails nobody may know whether it was done: call Transact again with a do that makes the same events.
-// In SQLite all other writers wait. In PostgreSQL it takes one of the store's connections, and do would need another one to
-// read outside of tx: where all of them are taken in this way, all wait.
-func (s *Store) Transact(ctx context.Context, do func(ctx context.Context, tx *sql.Tx) error) (err error) {
+// In SQLite all other writers wait. In PostgreSQL it takes one of the connections, and do would need another one to read
+// outside of tx: where all of them are taken in this way, all wait.
+func (s *Store) Transact(ctx context.Context, do func(ctx context.Context, tx *sql.Tx) error) error {
 	if s.nested(ctx) {
 		return ErrNested
 	}
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin a transaction: %w", err)
-	}
-	defer func() {
-		if rollback := tx.Rollback(); rollback != nil && !errors.Is(rollback, sql.ErrTxDone) {
-			err = errors.Join(err, fmt.Errorf("roll back: %w", rollback))
-		}
-	}()
-	inside := function.WithTransaction(context.WithValue(ctx, transactKey{}, s), tx)
-	if err := do(inside, tx); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
+	return s.db.Transact(ctx, func(tx *sql.Tx) error {
+		return do(function.WithTransaction(context.WithValue(ctx, transactKey{}, s), tx), tx)
+	})
 }
 
 // nested tells whether ctx is that of a transaction of s.

@@ -1,13 +1,14 @@
 package eventstoretest
 
 import (
-	"context"
 	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"github.com/millrace/millrace/runtime/config"
+	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/eventstore"
 )
 
@@ -16,8 +17,6 @@ type Kind struct {
 	Name string
 	// Place returns where a new, empty database is. It may skip the test.
 	Place func(testing.TB) string
-	// Open opens the store of a place. Several may be open at once, as those of several processes are.
-	Open func(ctx context.Context, place string, o *eventstore.Options) (*eventstore.Store, error)
 	// OneWriter says that a transaction keeps all others from beginning.
 	OneWriter bool
 }
@@ -25,36 +24,40 @@ type Kind struct {
 // SQLite is a store in a file.
 func SQLite() Kind {
 	return Kind{
-		Name:      "sqlite",
+		Name:      string(database.SQLite),
 		Place:     func(t testing.TB) string { return filepath.Join(t.TempDir(), "a name?#%41.db") },
-		Open:      eventstore.OpenSQLite,
 		OneWriter: true,
 	}
 }
 
 // Postgres is a store in the databases that place returns the URLs of, as runtimetest/postgres does.
 func Postgres(place func(testing.TB) string) Kind {
-	return Kind{
-		Name:  "postgres",
-		Place: place,
-		Open: func(ctx context.Context, place string, o *eventstore.Options) (*eventstore.Store, error) {
-			return eventstore.OpenPostgres(ctx, place, 16, o)
-		},
+	return Kind{Name: string(database.Postgres), Place: place}
+}
+
+// Database opens the database of a place, which is closed with the test. Several may be open at once, as those of several
+// processes are.
+func (k Kind) Database(t testing.TB, place string) *database.DB {
+	t.Helper()
+	db, err := database.Open(t.Context(), database.Config{Kind: k.Name, URL: config.NewSecret(place), Durable: true})
+	if err != nil {
+		t.Fatalf("open: %v", err)
 	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return db
 }
 
 // Opened opens the store of a place, which is closed with the test. o may be nil.
 func (k Kind) Opened(t testing.TB, place string, o *eventstore.Options) *eventstore.Store {
 	t.Helper()
-	store, err := k.Open(t.Context(), place, o)
+	store, err := eventstore.New(t.Context(), k.Database(t, place), o)
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
 	return store
 }
 
