@@ -1,19 +1,20 @@
 // Package boot wires functions to the door that they are run behind, from the environment. A function's program is one
-// call of [Main].
+// call of [Main], that of a service one call of [Serve].
 //
-// There are two doors, and a function cannot tell which one it is behind:
+// There are two doors, and neither a function nor a service can tell which one it is behind:
 //
-//	groupDoor   a member of each consumer group, until the process is told to stop
-//	lambdaDoor  AWS Lambda behind an MSK trigger, where AWS_LAMBDA_RUNTIME_API is set
+//	groupDoor   a process that lives until it is told to stop: a member of each consumer group, a server of each service
+//	lambdaDoor  AWS Lambda behind an MSK trigger or a function URL, where AWS_LAMBDA_RUNTIME_API is set
 //
-// What they share is a process: settings, log, circuits, what remembers handled events, and the pipelines made of these.
+// What they share is a process: settings, log, circuits, what remembers handled events, the pipelines made of these, and the
+// chores of functions and services.
 //
 // It may import every package of the runtime but those that are for tests.
 package boot
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"runtime/debug"
@@ -29,13 +30,20 @@ type Options struct {
 	Log *slog.Logger
 	// Observers are told of each outcome, after metrics and log.
 	Observers []pipeline.Observer
-	// Started is called once, when a member of every consumer group has joined; on Lambda, when the first event is asked for.
+	// Started is called once, when a member of every consumer group has joined and services answer; on Lambda, when the first
+	// event is asked for.
 	Started func()
+	// Services are run beside the functions, each at an address of its own: API_ADDR lists as many. On Lambda a program is
+	// either functions or one service. Default: none.
+	Services []function.Service
 }
 
-// Run runs the functions, each in its consumer group, until ctx ends; then it drains, commits and returns nil. It
-// returns an error when it cannot start: the environment or a Spec has problems (all of them are named), no broker
-// answers, a topic does not exist, HTTP_ADDR is in use.
+// Run runs the functions, each in its consumer group, and the services of o, until ctx ends; then it drains, commits and
+// returns nil. It returns an error when it cannot start: the environment or a Spec has problems (all of them are named), no
+// broker answers, a topic does not exist, HTTP_ADDR or API_ADDR is in use (an [*AddressError]).
+//
+// Chores of functions and services run from the start until handlers and requests have ended, and then once more. Handlers that
+// are io.Closers are closed at the end.
 //
 // Where lookup finds AWS_LAMBDA_RUNTIME_API, which must be a variable of the process itself, Run serves the invocations of
 // Lambda instead. An error at the start is told to Lambda, too. When ctx ends, an invocation that runs is waited for; if its
@@ -51,27 +59,20 @@ func Run(ctx context.Context, lookup function.Lookup, specs []function.Spec, o *
 	return runInGroups(ctx, lookup, specs, o)
 }
 
-// build completes the Specs and makes their handlers.
-func build(lookup function.Lookup, specs []function.Spec) ([]pipeline.Function, error) {
-	if len(specs) == 0 {
-		return nil, errors.New("there is no function to run")
+// RunService runs a service, and its chores, until ctx ends; then it answers the requests that it has begun to and returns nil. For
+// errors and Lambda see [Run]. Services in o are run besides.
+func RunService(ctx context.Context, lookup function.Lookup, service function.Service, o *Options) error {
+	var with Options
+	if o != nil {
+		with = *o
 	}
-	functions := make([]pipeline.Function, len(specs))
-	problems := make([]error, len(specs))
-	for i, spec := range specs {
-		functions[i], problems[i] = pipeline.Make(spec, lookup)
-	}
-	return functions, errors.Join(problems...)
+	with.Services = append([]function.Service{service}, with.Services...)
+	return Run(ctx, lookup, nil, &with)
 }
 
 // name fills in the service's name and version where the environment does not.
-func (s *settings) name(functions []pipeline.Function) {
-	if s.Telemetry.ServiceName == "" {
-		s.Telemetry.ServiceName = "millrace"
-		if len(functions) == 1 {
-			s.Telemetry.ServiceName = functions[0].Spec.Name
-		}
-	}
+func (s *settings) name(p *program) {
+	s.Telemetry.ServiceName = cmp.Or(s.Telemetry.ServiceName, p.name())
 	if info, ok := debug.ReadBuildInfo(); ok && s.Telemetry.ServiceVersion == "" {
 		s.Telemetry.ServiceVersion = info.Main.Version
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,44 +18,49 @@ import (
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
-// groupDoor is the door of a process that lives: it takes part in consumer groups, and answers to probes and Prometheus.
+// groupDoor is the door of a process that lives: it takes part in consumer groups, answers the requests of services, and those
+// of probes and Prometheus.
 type groupDoor struct {
 	*process
 
+	// sink is nil where nothing is published.
 	sink    *kafkasink.Sink
 	letters *letters
 	monitor *monitor
+	apis    []*apiServer
 	server  *telemetry.Server
 }
 
-// runInGroups is [Run] for consumer groups.
+// runInGroups is [Run] for consumer groups and servers.
 func runInGroups(ctx context.Context, lookup function.Lookup, specs []function.Spec, o *Options) error {
-	s, err := load(lookup)
-	functions, specErr := build(lookup, specs)
-	if err := errors.Join(err, specErr); err != nil {
-		return err
+	s, err := load(lookup, len(o.Services))
+	program, buildErr := build(lookup, specs, o.Services)
+	if err := errors.Join(err, buildErr); err != nil {
+		return errors.Join(err, program.close())
 	}
-	s.name(functions)
-	d, err := newGroupDoor(ctx, s, functions, o)
+	s.name(program)
+	d, err := newGroupDoor(ctx, s, program, o)
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.run(ctx), d.close())
 }
 
-func newGroupDoor(ctx context.Context, s *settings, functions []pipeline.Function, o *Options) (*groupDoor, error) {
+func newGroupDoor(ctx context.Context, s *settings, program *program, o *Options) (*groupDoor, error) {
 	log := o.logger(s)
-	metrics, err := newMeter(specsOf(functions), log)
+	specs := specsOf(program.functions)
+	metrics, err := newMeter(specs, log)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, program.close())
 	}
-	d := &groupDoor{monitor: newMonitor(metrics, specsOf(functions), o.Started)}
+	d := &groupDoor{monitor: newMonitor(metrics, specs, o.Started)}
 	d.process = &process{
+		program:   program,
 		settings:  s,
-		functions: functions,
 		log:       log,
 		circuits:  breaker.NewSet(s.Breaker.options(log, metrics.CircuitChanged)),
 		observers: append([]pipeline.Observer{metrics, telemetry.NewOutcomeLog(log)}, o.Observers...),
+		counts:    metrics,
 		around: func(spec function.Spec) []pipeline.Middleware {
 			return []pipeline.Middleware{metrics.InFlight(spec)}
 		},
@@ -67,45 +73,110 @@ func newGroupDoor(ctx context.Context, s *settings, functions []pipeline.Functio
 }
 
 // open connects what the door needs. What it opened before an error is for close.
-func (d *groupDoor) open(ctx context.Context) (err error) {
-	s := d.settings
+func (d *groupDoor) open(ctx context.Context) error {
 	if err := d.trace(); err != nil {
 		return err
+	}
+	if err := d.openSink(); err != nil {
+		return err
+	}
+	if err := d.remember(ctx); err != nil {
+		return err
+	}
+	return d.listen()
+}
+
+// openSink connects what functions and chores publish to.
+func (d *groupDoor) openSink() (err error) {
+	s := d.settings
+	if !d.publishes() {
+		return nil
 	}
 	d.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
 	if err != nil {
 		return err
 	}
 	d.monitor.SetProducer(d.sink.Connected)
-	if err := requireLetters(s, d.sink); err != nil {
+	if err := requireChoreTopics(d.chores, d.sink); err != nil || len(d.functions) == 0 {
 		return err
 	}
 	d.letters = newLetters(s, d.sink, func(err error) { d.monitor.Set("dead letters", err) })
-	if err := d.remember(ctx); err != nil {
-		return err
+	return requireLetters(s, d.sink)
+}
+
+// listen opens the addresses of services, and that of probes.
+func (d *groupDoor) listen() (err error) {
+	for i, s := range d.services {
+		server, err := listen(d.settings.serving.Addrs[i], d.answering(s))
+		if err != nil {
+			return err
+		}
+		d.apis = append(d.apis, server)
 	}
-	d.server, err = telemetry.NewServer(s.Telemetry.HTTPAddr, d.monitor.mux(d.monitor.Health), d.log)
+	d.server, err = telemetry.NewServer(d.settings.Telemetry.HTTPAddr, d.monitor.mux(d.monitor.Health), d.log)
 	return err
 }
 
 // close ends the connections that the door keeps.
 func (d *groupDoor) close() error {
-	err := d.process.close()
-	if d.sink != nil {
-		err = errors.Join(d.sink.Close(), err)
+	for _, s := range d.apis {
+		s.close()
 	}
-	return err
+	var err error
+	if d.sink != nil {
+		err = d.sink.Close()
+	}
+	return errors.Join(err, d.process.close())
 }
 
-// run serves HTTP and takes part in every group until ctx ends or one of them cannot start.
+// run works until ctx ends or something cannot start, and answers probes until the work has ended.
 func (d *groupDoor) run(ctx context.Context) error {
 	running, ctx := errgroup.WithContext(ctx)
-	running.Go(func() error { return d.server.Serve(ctx) })
+	probed, end := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() error { return d.server.Serve(probed) })
+	running.Go(func() error {
+		defer end()
+		return d.work(ctx)
+	})
+	return running.Wait()
+}
+
+// errStopping keeps a process that drains from being ready: whoever balances load is to look elsewhere.
+var errStopping = errors.New("it was told to stop")
+
+// work runs chores, answers requests and takes part in every group until ctx ends or one of them cannot start. The chores end
+// last.
+func (d *groupDoor) work(ctx context.Context) error {
+	running, ctx := errgroup.WithContext(ctx)
+	stopped := make(chan time.Time, 1)
+	context.AfterFunc(ctx, func() {
+		d.monitor.Set("process", errStopping)
+		stopped <- time.Now()
+	})
+	chores := d.startChores()
+	for _, s := range d.apis {
+		running.Go(func() error { return s.serve(ctx, d.settings.Group.DrainTimeout) })
+	}
 	groups := groupsOf(d.functions)
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		running.Go(func() error { return d.member(ctx, group, groups[group]) })
 	}
-	return running.Wait()
+	d.monitor.begin()
+	err := running.Wait()
+	chores.finish((<-stopped).Add(d.settings.Group.DrainTimeout))
+	return err
+}
+
+// startChores starts the chores of functions and services.
+func (d *groupDoor) startChores() *choreLoops {
+	runner := &choreRunner{log: d.log, ran: d.counts.ChoreRan, report: d.monitor.Set}
+	if d.sink != nil {
+		runner.publish = publisher(d.sink)
+	}
+	for _, c := range d.chores {
+		d.monitor.ExpectChore(c.program, c.Name)
+	}
+	return startChores(runner, d.chores)
 }
 
 // member takes part in one consumer group.

@@ -31,7 +31,10 @@ import (
 type lambdaDoor struct {
 	*process
 
+	// trigger is nil in a program of a service, url in one of functions.
 	trigger *msktrigger.Trigger
+	url     *functionURL
+	runner  *choreRunner
 	// sink is nil where what would be published is printed.
 	sink *kafkasink.Sink
 	// connections are those of the sink.
@@ -58,21 +61,22 @@ func runOnLambda(ctx context.Context, api string, lookup function.Lookup, specs 
 }
 
 func newLambdaDoor(ctx context.Context, lookup function.Lookup, specs []function.Spec, o *Options) (*lambdaDoor, error) {
-	s, platform, err := loadOnLambda(lookup)
-	functions, specErr := build(lookup, specs)
-	if err := errors.Join(err, specErr, oneGroup(functions)); err != nil {
-		return nil, err
+	s, platform, err := loadOnLambda(lookup, len(o.Services))
+	program, buildErr := build(lookup, specs, o.Services)
+	if err := errors.Join(err, buildErr, platform.requireBrokers(lookup, program), oneDoor(program)); err != nil {
+		return nil, errors.Join(err, program.close())
 	}
-	s.name(functions)
+	s.name(program)
 	collectWithin(lookup, platform.MemoryMB<<20)
 	d := &lambdaDoor{requests: &requests{}, metrics: telemetry.NewEMF(os.Stdout, s.Telemetry), awake: now()}
 	log := d.requests.logger(o.logger(s))
 	d.process = &process{
+		program:   program,
 		settings:  s,
-		functions: functions,
 		log:       log,
 		circuits:  breaker.NewSet(s.Breaker.options(log, d.metrics.CircuitChanged)),
 		observers: append([]pipeline.Observer{d.metrics, telemetry.NewOutcomeLog(log)}, o.Observers...),
+		counts:    d.metrics,
 		around:    func(function.Spec) []pipeline.Middleware { return nil },
 	}
 	// What uses the standard logs, as the client of Lambda does, writes the same kind of lines.
@@ -84,9 +88,14 @@ func newLambdaDoor(ctx context.Context, lookup function.Lookup, specs []function
 	return d, nil
 }
 
-// oneGroup returns an error where functions belong to several consumer groups: a trigger polls as one.
-func oneGroup(functions []pipeline.Function) error {
-	groups := groupsOf(functions)
+// oneDoor returns an error where a program is more than a trigger or a function URL can be in front of: a trigger polls as one
+// consumer group.
+func oneDoor(p *program) error {
+	if len(p.services) > 1 || len(p.services) == 1 && len(p.functions) > 0 {
+		return fmt.Errorf("a program on Lambda is one service, or functions: this one has %d services and %d functions: deploy each as a program of its own",
+			len(p.services), len(p.functions))
+	}
+	groups := groupsOf(p.functions)
 	if len(groups) < 2 {
 		return nil
 	}
@@ -107,12 +116,19 @@ func (d *lambdaDoor) open(ctx context.Context, platform *lambdaSettings) error {
 	if err := d.trace(); err != nil {
 		return err
 	}
+	d.runner = &choreRunner{log: d.log, ran: d.metrics.ChoreRan, report: func(string, error) {}}
 	out, err := d.outlet(platform)
 	if err != nil {
 		return err
 	}
 	if err := d.remember(ctx); err != nil {
 		return err
+	}
+	for _, s := range d.services {
+		d.url = &functionURL{handler: d.answering(s), log: d.log}
+	}
+	if len(d.functions) == 0 {
+		return nil
 	}
 	line, err := d.pipeline(d.functions[0].Spec.Group, d.functions, out)
 	if err != nil {
@@ -125,12 +141,16 @@ func (d *lambdaDoor) open(ctx context.Context, platform *lambdaSettings) error {
 	return requireOutputs(line, d.sink)
 }
 
-// outlet connects the sink, or returns a printer where nothing can be published.
+// outlet connects the sink, or returns a printer where nothing can be published. Where nothing has to be it returns nil.
 func (d *lambdaDoor) outlet(platform *lambdaSettings) (*outlet, error) {
 	s := d.settings
-	if platform.prints {
+	switch {
+	case !d.publishes():
+		return nil, nil
+	case platform.prints:
 		d.log.Warn("KAFKA_BROKERS is not set: nothing is published; events and dead letters are printed to standard output")
 		p := &printer{out: os.Stdout}
+		d.runner.publish = p.publish
 		return &outlet{sink: p, letters: newLetters(s, p, ignore)}, nil
 	}
 	d.connections = kafkaclient.NewConnections()
@@ -138,6 +158,10 @@ func (d *lambdaDoor) outlet(platform *lambdaSettings) (*outlet, error) {
 	var err error
 	d.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
 	if err != nil {
+		return nil, err
+	}
+	d.runner.publish = publisher(d.sink)
+	if err := requireChoreTopics(d.chores, d.sink); err != nil || len(d.functions) == 0 {
 		return nil, err
 	}
 	return &outlet{sink: d.sink, letters: newLetters(s, d.sink, ignore)}, requireLetters(s, d.sink)
@@ -148,11 +172,11 @@ func ignore(error) {}
 
 // close ends the connections that the door keeps.
 func (d *lambdaDoor) close() error {
-	err := d.process.close()
+	var err error
 	if d.sink != nil {
-		err = errors.Join(d.sink.Close(), err)
+		err = d.sink.Close()
 	}
-	return err
+	return errors.Join(err, d.process.close())
 }
 
 // delivery is how long a process that is told to end while an invocation runs lives on when that returned: the client then
@@ -172,7 +196,8 @@ func (d *lambdaDoor) serve(ctx context.Context, started func()) {
 	}
 }
 
-// Invoke handles the records of one event of the trigger and returns which of them are not finished.
+// Invoke handles one event: the records of a trigger, of which it returns those that are not finished, a request to a function URL,
+// or what a schedule sends. Chores run before the answer, whatever it is: afterwards the process is frozen.
 func (d *lambdaDoor) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	d.running.RLock()
 	defer d.running.RUnlock()
@@ -180,10 +205,55 @@ func (d *lambdaDoor) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	d.thaw()
 	defer func() { d.awake = now() }()
 	d.fits.Do(func() { d.warnOfAttempts(ctx) })
-	answer, err := d.trigger.Invoke(ctx, payload)
-	d.metrics.HandedBack(bytes.Count(answer, []byte(`"itemIdentifier"`)))
+	answer, err := d.answer(ctx, payload)
 	d.flush(ctx)
 	return answer, err
+}
+
+// answer handles the event and runs the chores. Where that was all that it asked for, their errors are the answer's.
+func (d *lambdaDoor) answer(ctx context.Context, payload []byte) (answer []byte, err error) {
+	switch {
+	case isScheduled(payload):
+		return []byte("{}"), d.runChores(ctx)
+	case d.url != nil:
+		answer, err = d.url.Invoke(ctx, payload)
+	default:
+		answer, err = d.trigger.Invoke(ctx, payload)
+		d.metrics.HandedBack(bytes.Count(answer, []byte(`"itemIdentifier"`)))
+	}
+	_ = d.runChores(ctx) // their errors were told; the event was handled nevertheless
+	return answer, err
+}
+
+// runChores runs each chore once, one after the other, until shortly before the deadline of ctx.
+func (d *lambdaDoor) runChores(ctx context.Context) error {
+	ctx, cancel := withMargin(ctx)
+	defer cancel()
+	var problems []error
+	for _, c := range d.chores {
+		if err := d.runner.once(ctx, c); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", c, err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+const (
+	// answerMargin is how long before the deadline of an invocation requests and chores have to be done, so that the answer is
+	// still given.
+	answerMargin = time.Second
+	// marginPart is the part of its time that an invocation keeps as its margin at most.
+	marginPart = 5
+)
+
+// withMargin returns a context that ends before the deadline of ctx.
+func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	margin := min(answerMargin, max(time.Until(deadline), 0)/marginPart)
+	return context.WithDeadline(ctx, deadline.Add(-margin))
 }
 
 // flush writes metrics and sends spans: a process that is frozen does neither. They are lost rather than the answer.

@@ -27,24 +27,28 @@ func runtimeAPI(lookup function.Lookup) (string, bool) {
 }
 
 // loadOnLambda is [load] for Lambda, where some settings are impossible and others have to be made.
-func loadOnLambda(lookup function.Lookup) (*settings, *lambdaSettings, error) {
+func loadOnLambda(lookup function.Lookup, services int) (*settings, *lambdaSettings, error) {
 	s, l := &settings{}, &lambdaSettings{}
-	err := config.Load(nonEmpty(lookup), s, l)
-	if brokers, _ := lookup("KAFKA_BROKERS"); brokers == "" {
-		l.prints = l.SAMLocal
-		if !l.prints {
-			err = errors.Join(err, config.Problem{Variable: "KAFKA_BROKERS", What: "must be set on Lambda: it is where events and dead letters are published"})
-		}
-	}
+	err := config.Load(nonEmpty(lookup), append(s.targets(services > 0), l)...)
 	if s.Group.ExactlyOnce {
 		err = errors.Join(err, config.Problem{Variable: "EXACTLY_ONCE", What: "must be false on Lambda, which commits the offsets itself: " +
 			"set IDEMPOTENCY_STORE, so that an event that is delivered again is not handled again"})
 	}
-	if err != nil {
-		return nil, nil, err
-	}
 	l.completeLog(lookup, s)
-	return s, l, nil
+	return s, l, err
+}
+
+// requireBrokers returns an error where something is published and nobody says where to. sam local is said nothing: there it is
+// printed.
+func (l *lambdaSettings) requireBrokers(lookup function.Lookup, p *program) error {
+	if brokers, _ := lookup("KAFKA_BROKERS"); brokers != "" || !p.publishes() {
+		return nil
+	}
+	l.prints = l.SAMLocal
+	if l.prints {
+		return nil
+	}
+	return config.Problem{Variable: "KAFKA_BROKERS", What: "must be set on Lambda: it is where events and dead letters are published"}
 }
 
 // completeLog takes Lambda's level and format of logs where ours are not set.

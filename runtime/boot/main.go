@@ -23,12 +23,28 @@ func Main(specs ...function.Spec) {
 	os.Exit(Command(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, specs))
 }
 
+// Serve is [Main] for a service: it answers requests until SIGTERM or SIGINT.
+func Serve(service function.Service) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop)
+	os.Exit(ServeCommand(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, service))
+}
+
 // Command is [Main] without the process: it runs until ctx ends and returns the exit code.
 func Command(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec) int {
+	return command(ctx, args, lookup, stdout, stderr, specs, nil)
+}
+
+// ServeCommand is [Serve] without the process, as [Command] is Main.
+func ServeCommand(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, service function.Service) int {
+	return command(ctx, args, lookup, stdout, stderr, nil, []function.Service{service})
+}
+
+func command(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec, services []function.Service) int {
 	switch {
 	case len(args) == 0:
 	case len(args) == 1 && (args[0] == "-h" || args[0] == "--help"):
-		help(stdout, specs)
+		help(stdout, specs, services)
 		return 0
 	default:
 		fmt.Fprintf(stderr, "unknown arguments %q: everything is set by the environment, --help lists the variables\n", args)
@@ -41,7 +57,7 @@ func Command(ctx context.Context, args []string, lookup function.Lookup, stdout,
 		defer stop()
 		collecting.Go(func() { collectGarbage(running, lookup) })
 	}
-	if err := Run(ctx, lookup, specs, nil); err != nil {
+	if err := Run(ctx, lookup, specs, &Options{Services: services}); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
@@ -49,17 +65,24 @@ func Command(ctx context.Context, args []string, lookup function.Lookup, stdout,
 }
 
 // help describes the program: what it runs, and what it reads from the environment.
-func help(w io.Writer, specs []function.Spec) {
-	fmt.Fprintln(w, "Runs on Kafka until it is told to stop, or on AWS Lambda behind an MSK trigger:")
+func help(w io.Writer, specs []function.Spec, services []function.Service) {
+	if len(services) == 0 {
+		fmt.Fprintln(w, "Runs on Kafka until it is told to stop, or on AWS Lambda behind an MSK trigger:")
+	} else {
+		fmt.Fprintln(w, "Answers HTTP requests until it is told to stop, or on AWS Lambda behind a function URL:")
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range specs {
 		if s, err := s.Complete(); err == nil {
 			fmt.Fprintf(table, "  %s\treads %s as group %s\temits %s\n", s.Name, s.Topic, s.Group, strings.Join(s.Emits, ", "))
 		}
 	}
+	for _, s := range services {
+		fmt.Fprintf(table, "  %s\tlistens at API_ADDR\n", s.Name)
+	}
 	fmt.Fprintln(table, "\nEnvironment:")
-	list(table, variables(specs)...)
-	fmt.Fprintln(table, "\nEnvironment on Lambda, where KAFKA_BROKERS has no default, HTTP_ADDR and what is about consumer groups has no "+
+	list(table, variables(specs, services)...)
+	fmt.Fprintln(table, "\nEnvironment on Lambda, where KAFKA_BROKERS has no default, HTTP_ADDR, API_ADDR and what is about consumer groups has no "+
 		"meaning,\nand the functions must be of one consumer group:")
 	list(table, &lambdaSettings{})
 	_ = table.Flush()
@@ -72,12 +95,19 @@ func list(w io.Writer, targets ...any) {
 	}
 }
 
-// Variables describes what a program of these functions reads from its environment, beside what Lambda sets.
-func Variables(specs []function.Spec) []config.Variable { return config.Describe(variables(specs)...) }
+// Variables describes what a program of these functions and services reads from its environment, beside what Lambda sets.
+func Variables(specs []function.Spec, services ...function.Service) []config.Variable {
+	return config.Describe(variables(specs, services)...)
+}
 
 // variables are the structs that the program fills from the environment.
-func variables(specs []function.Spec) []any {
-	targets := []any{&settings{}}
+func variables(specs []function.Spec, services []function.Service) []any {
+	targets := (&settings{}).targets(len(services) > 0)
+	for _, service := range services {
+		if service.Settings != nil {
+			targets = append(targets, service.Settings)
+		}
+	}
 	for _, spec := range specs {
 		if spec.Settings != nil {
 			targets = append(targets, spec.Settings)

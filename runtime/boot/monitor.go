@@ -14,6 +14,8 @@ type monitor struct {
 	*meter
 
 	started func()
+	// groups is how many there are to join.
+	groups int
 
 	mu sync.Mutex
 	// missing are the groups that were not joined yet.
@@ -28,7 +30,15 @@ func newMonitor(metrics *meter, specs []function.Spec, started func()) *monitor 
 		m.Expect(spec.Group)
 	}
 	m.SetTopics(len(topics))
+	m.groups = len(m.missing)
 	return m
+}
+
+// begin notes that the process works. Where there are no groups to join, it has started with that.
+func (m *monitor) begin() {
+	if m.groups == 0 && m.started != nil {
+		m.started()
+	}
 }
 
 // Stuck has readiness name a partition that is not read, and why.

@@ -34,6 +34,18 @@ func (*meter) InFlight(function.Spec) pipeline.Middleware {
 	return func(next pipeline.Handler) pipeline.Handler { return next }
 }
 
+// ExpectChore does nothing.
+func (*meter) ExpectChore(string, string) {}
+
+// ChoreRan does nothing.
+func (*meter) ChoreRan(telemetry.ChoreRun) {}
+
+// Answering does nothing.
+func (*meter) Answering(string) (done func()) { return func() {} }
+
+// Answered does nothing.
+func (*meter) Answered(telemetry.Request) {}
+
 // Lag does nothing.
 func (*meter) Lag(string, string, int32, int64) {}
 

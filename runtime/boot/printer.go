@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,14 @@ func (p *printer) Send(_ context.Context, outs ...pipeline.Output) error {
 		if err := p.print(printed{Topic: outs[i].Topic, Event: &outs[i].Event}); err != nil {
 			return fmt.Errorf("print event %s: %w", outs[i].Event.ID(), err)
 		}
+	}
+	return nil
+}
+
+// publish is a function.Publish that prints.
+func (p *printer) publish(ctx context.Context, topic string, events ...event.Event) []error {
+	if err := p.Send(ctx, outputs(topic, events)...); err != nil {
+		return slices.Repeat([]error{err}, len(events))
 	}
 	return nil
 }

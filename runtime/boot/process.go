@@ -2,6 +2,7 @@ package boot
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 
@@ -13,18 +14,20 @@ import (
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
-// process is what the functions of a program share, behind either door.
+// process is what the functions and services of a program share, behind either door.
 type process struct {
-	settings  *settings
-	functions []pipeline.Function
-	log       *slog.Logger
-	circuits  *breaker.Set
+	*program
+
+	settings *settings
+	log      *slog.Logger
+	circuits *breaker.Set
 	// ledger is nil where handled events are not remembered.
 	ledger *idempotency.Ledger
 	// tracing is nil where no spans are made.
 	tracing *telemetry.Tracing
-	// observers are told of each outcome.
+	// observers are told of each outcome, counts of chores and requests.
 	observers []pipeline.Observer
+	counts    activity
 	// around is what stands around the standard middleware of a function.
 	around func(function.Spec) []pipeline.Middleware
 }
@@ -36,19 +39,23 @@ func (p *process) trace() (err error) {
 	return err
 }
 
-// remember opens what remembers handled events, where the settings name it.
+// remember opens what remembers handled events, where there are some and the settings name it.
 func (p *process) remember(ctx context.Context) (err error) {
+	if len(p.functions) == 0 {
+		return nil
+	}
 	p.ledger, err = idempotency.Open(ctx, p.settings.Idempotency, p.log)
 	return err
 }
 
-// close sends the last spans and ends the connections that the process keeps.
+// close sends the last spans, ends the connections that the process keeps and closes the handlers.
 func (p *process) close() error {
 	p.tracing.Close()
-	if p.ledger == nil {
-		return nil
+	var err error
+	if p.ledger != nil {
+		err = p.ledger.Close()
 	}
-	return p.ledger.Close()
+	return errors.Join(err, p.program.close())
 }
 
 // pipeline returns the pipeline of a consumer group, which publishes to out.

@@ -25,6 +25,9 @@ type settings struct {
 	Breaker   breaking
 	// Idempotency is off unless IDEMPOTENCY_STORE is set.
 	Idempotency idempotency.Config
+
+	// serving is a target of its own, for programs with services.
+	serving serving
 }
 
 type publishing struct {
@@ -75,11 +78,19 @@ func (b *breaking) options(log *slog.Logger, changed func(breaker.Change)) *brea
 	}
 }
 
-// load reads the settings, or reports every problem of the environment at once.
-func load(lookup function.Lookup) (*settings, error) {
+// load reads the settings, or reports every problem of the environment at once. Those of services are read where there are some.
+func load(lookup function.Lookup, services int) (*settings, error) {
 	s := &settings{}
-	if err := config.Load(lookup, s); err != nil {
+	if err := config.Load(lookup, s.targets(services > 0)...); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, s.serving.requireAddrs(services)
+}
+
+// targets are the structs to fill.
+func (s *settings) targets(withServices bool) []any {
+	if withServices {
+		return []any{s, &s.serving}
+	}
+	return []any{s}
 }

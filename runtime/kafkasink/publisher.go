@@ -43,7 +43,7 @@ func (p *Publisher) Publish(ctx context.Context, topic string, events ...event.E
 		outs[i] = pipeline.Output{Topic: topic, Event: p.complete(e)}
 	}
 	first := time.Now()
-	errs := p.sink.sendEach(ctx, outs)
+	errs := p.sink.SendEach(ctx, outs...)
 	for i, err := range errs {
 		if err != nil {
 			errs[i] = errors.Join(err, p.bury(ctx, outs[i], err, first))

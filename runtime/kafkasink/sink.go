@@ -92,8 +92,9 @@ func (s *Sink) Send(ctx context.Context, outs ...pipeline.Output) error {
 	return errors.Join(s.await(ctx, b, deliveries)...)
 }
 
-// sendEach is Send with an error for each of outs, where one that cannot be encoded does not keep the others back.
-func (s *Sink) sendEach(ctx context.Context, outs []pipeline.Output) []error {
+// SendEach is [Sink.Send] with an error for each of outs, nil for those that are published. One that cannot be encoded does not
+// keep the others back.
+func (s *Sink) SendEach(ctx context.Context, outs ...pipeline.Output) []error {
 	b := newBatch(len(outs))
 	deliveries := make([]*delivery, 0, len(outs))
 	for i := range outs {

@@ -23,6 +23,8 @@ const (
 	dimensionService    = "service"
 	dimensionFunction   = "function"
 	dimensionDependency = "dependency"
+	dimensionChore      = "chore"
+	dimensionRoute      = "route"
 )
 
 // EMF counts the outcomes of pipelines for CloudWatch, in the embedded metric format: lines of JSON in the log of a Lambda
@@ -48,6 +50,17 @@ const (
 //
 //	with the dimensions service and dependency
 //	circuit_openings_total            times that the circuit opened
+//
+//	with the dimensions service and chore
+//	chore_runs_total                  runs of a chore, failed ones included
+//	chore_errors_total                runs of a chore that failed
+//	chore_duration_seconds            time of runs: a distribution
+//
+//	with the dimensions service and route
+//	http_requests_total               requests that were answered
+//	http_client_errors_total          … with a status from 400 to 499
+//	http_server_errors_total          … with a status from 500
+//	http_request_duration_seconds     time until they were answered: a distribution
 type EMF struct {
 	w         io.Writer
 	namespace string
@@ -58,6 +71,8 @@ type EMF struct {
 	functions  map[string]*functionCounts
 	openings   map[string]int
 	handedBack int
+	chores     map[string]*choreCounts
+	routes     map[string]*routeCounts
 }
 
 // functionCounts is what happened to a function's records since the last line.
@@ -77,6 +92,8 @@ func NewEMF(w io.Writer, c Config) *EMF {
 		now:       time.Now,
 		functions: map[string]*functionCounts{},
 		openings:  map[string]int{},
+		chores:    map[string]*choreCounts{},
+		routes:    map[string]*routeCounts{},
 	}
 }
 
@@ -174,6 +191,7 @@ func (m *EMF) take() []*emfLine {
 		lines = append(lines, line)
 		m.openings[dependency] = 0
 	}
+	lines = append(lines, m.takeActivity(at)...)
 	line := m.line(at, "", "")
 	line.count("kafka_messages_handed_back_total", m.handedBack)
 	m.handedBack = 0
@@ -190,9 +208,7 @@ func (c *functionCounts) write(l *emfLine) {
 	l.count("kafka_processing_errors_total", c.errors)
 	l.count("kafka_unavailable_total", c.unavailable)
 	l.count("kafka_events_emitted_total", c.emitted)
-	if c.took.count > 0 {
-		l.add("kafka_handler_duration_seconds", "Seconds", c.took.distribution())
-	}
+	l.seconds("kafka_handler_duration_seconds", &c.took)
 }
 
 // emfLine is a line in the making.
@@ -230,6 +246,13 @@ func (m *EMF) line(at time.Time, dimension, value string) *emfLine {
 func (l *emfLine) count(name string, n int) {
 	if n > 0 {
 		l.add(name, "Count", n)
+	}
+}
+
+// seconds adds a distribution, unless it is empty.
+func (l *emfLine) seconds(name string, took *durations) {
+	if took.count > 0 {
+		l.add(name, "Seconds", took.distribution())
 	}
 }
 

@@ -39,6 +39,12 @@ const (
 //	kafka_consumer_lag{topic, consumer_group, partition}                      records from the frontier to the end
 //	circuit_state{dependency}                                                 0 closed, 1 half-open, 2 open
 //	circuit_openings_total{dependency}                                        times that the circuit opened
+//	chore_runs_total{program, chore}                                          runs of a chore, failed ones included
+//	chore_errors_total{program, chore}                                        runs of a chore that failed
+//	chore_duration_seconds{program, chore}                                    time of runs of a chore
+//	http_requests_total{service, method, route, code}                         requests that were answered
+//	http_request_duration_seconds{service, method, route}                     time until they were
+//	http_requests_in_flight{service}                                          requests that are being answered
 //
 // Labels come from the Specs. What no Spec names (a foreign topic, an event type, an error class) is counted as "other",
 // so that no producer can make series. The function of a record that has none is "none".
@@ -54,6 +60,7 @@ type Metrics struct {
 	lag         *prometheus.GaugeVec
 	circuits    *prometheus.GaugeVec
 	openings    *prometheus.CounterVec
+	activity    activity
 
 	// series holds what an outcome counts with; foreign is for those that no Spec announced.
 	series  map[seriesKey]*series
@@ -127,6 +134,7 @@ func newVectors() *Metrics {
 		openings: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "circuit_openings_total", Help: "Times that the circuit of a dependency opened, after a failed probe included.",
 		}, []string{"dependency"}),
+		activity:     newActivity(),
 		series:       map[seriesKey]*series{},
 		dependencies: map[string]bool{},
 	}
@@ -134,10 +142,10 @@ func newVectors() *Metrics {
 
 func (m *Metrics) register(registry prometheus.Registerer) []error {
 	var problems []error
-	for _, c := range []prometheus.Collector{
+	for _, c := range append(m.activity.collectors(),
 		m.consumed, m.errors, m.retries, m.deadLetters, m.unavailable, m.emitted, m.seconds, m.inFlight, m.lag,
 		m.circuits, m.openings,
-	} {
+	) {
 		if err := registry.Register(c); err != nil {
 			problems = append(problems, fmt.Errorf("metrics: %w", err))
 		}

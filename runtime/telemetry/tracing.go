@@ -108,11 +108,16 @@ func (t *Tracing) Middleware(spec function.Spec) pipeline.Middleware {
 	}
 }
 
-// start starts a span below parent.
+// start starts the span of an attempt below parent.
+func (t *Tracing) start(ctx context.Context, name string, parent function.Trace, at time.Time, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	return t.startKind(ctx, trace.SpanKindConsumer, name, parent, append(options, trace.WithTimestamp(at))...)
+}
+
+// startKind starts a span below parent.
 //
 //nolint:spancheck // the caller ends it
-func (t *Tracing) start(ctx context.Context, name string, parent function.Trace, at time.Time, options ...trace.SpanStartOption) (context.Context, trace.Span) {
-	options = append(options, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(at))
+func (t *Tracing) startKind(ctx context.Context, kind trace.SpanKind, name string, parent function.Trace, options ...trace.SpanStartOption) (context.Context, trace.Span) {
+	options = append(options, trace.WithSpanKind(kind))
 	if invocation := invocationOf(ctx); invocation.IsValid() {
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: invocation}))
 	}
