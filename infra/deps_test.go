@@ -149,6 +149,12 @@ var libraries = map[string][]string{
 		"github.com/emersion/go-sasl/...",        // as above
 		"github.com/go-json-experiment/json/...", // the data of a template
 	},
+	"payment": {
+		"./runtime/config",                       // secrets in its settings
+		"./runtime/database",                     // its table
+		"./runtime/outbox",                       // its events, published if and only if the row that they tell of is stored
+		"github.com/go-json-experiment/json/...", // what is said to the payment provider
+	},
 	"internal": {
 		"github.com/google/go-cmp/...",           // functiontest compares events
 		"github.com/go-json-experiment/json/...", // functiontest reads golden files, order its facts
