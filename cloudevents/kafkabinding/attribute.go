@@ -38,18 +38,6 @@ var attributeNames = [coreAttributes]string{
 	dataContentType: "datacontenttype",
 }
 
-// headerNames are the headers that carry the attributes in binary mode.
-var headerNames = [coreAttributes]string{
-	specVersion:     prefix + "specversion",
-	id:              prefix + "id",
-	source:          prefix + "source",
-	eventType:       prefix + "type",
-	subject:         prefix + "subject",
-	eventTime:       prefix + "time",
-	dataSchema:      prefix + "dataschema",
-	dataContentType: contentTypeHeader,
-}
-
 const (
 	prefix            = "ce_"
 	contentTypeHeader = "content-type"

@@ -46,8 +46,9 @@ const structuredContentType = event.ApplicationCloudEventsJSON + "; charset=UTF-
 // An event that does not satisfy [event.Event.Validate], or that [Decode] would refuse, is an [*EncodeError].
 func Encode(e event.Event, mode Mode) (Message, error) {
 	var few [4]writerExtension // more move to the heap
-	w, err := newWriter(e, few[:0])
-	if err != nil {
+	var w writer
+	var err *EncodeError
+	if w.extensions, err = w.read(&e, few[:0]); err != nil {
 		return Message{}, err
 	}
 	switch mode {
@@ -61,7 +62,8 @@ func Encode(e event.Event, mode Mode) (Message, error) {
 
 // Validate returns the [*EncodeError] with which Encode would refuse e, nil where it would not.
 func Validate(e event.Event) error {
-	if _, err := newWriter(e, nil); err != nil {
+	var w writer
+	if _, err := w.read(&e, nil); err != nil {
 		return err
 	}
 	return nil
@@ -87,49 +89,88 @@ func PartitionKey(e event.Event) (key []byte, ok bool) {
 	return []byte(text), true
 }
 
+// The names of the headers that the specification defines, in one text, and where each of them stands in it.
+const (
+	nameText = prefix + "specversion" + prefix + "id" + prefix + "source" + prefix + "type" + prefix + "subject" +
+		prefix + "time" + contentTypeHeader
+
+	endOfSpecVersion = len(prefix + "specversion")
+	endOfID          = endOfSpecVersion + len(prefix+"id")
+	endOfSource      = endOfID + len(prefix+"source")
+	endOfType        = endOfSource + len(prefix+"type")
+	endOfSubject     = endOfType + len(prefix+"subject")
+	endOfTime        = endOfSubject + len(prefix+"time")
+	endOfContentType = endOfTime + len(contentTypeHeader)
+)
+
 // headers returns the headers of a message in binary mode. Their texts share one piece of memory; no two overlap, and
 // appending to one does not change the next.
 func (w *writer) headers() []Header {
-	size, count := w.size(len(prefix))
-	text, list := make([]byte, 0, size), make([]Header, 0, count)
-	text, list = appendHeader(text, list, headerNames[specVersion], version)
-	text, list = appendHeader(text, list, headerNames[id], w.context.ID)
-	text, list = appendHeader(text, list, headerNames[source], w.source)
-	text, list = appendHeader(text, list, headerNames[eventType], w.context.Type)
+	size, count := w.headerSize()
+	text, list := append(make([]byte, 0, size), nameText...), make([]Header, 0, count)
+	name := (*[len(nameText)]byte)(text)
+	text, list = appendHeader(text, list, name[:endOfSpecVersion:endOfSpecVersion], version)
+	text, list = appendHeader(text, list, name[endOfSpecVersion:endOfID:endOfID], w.context.ID)
+	text, list = appendHeader(text, list, name[endOfID:endOfSource:endOfSource], w.source)
+	text, list = appendHeader(text, list, name[endOfSource:endOfType:endOfType], w.context.Type)
 	if w.context.Subject != nil {
-		text, list = appendHeader(text, list, headerNames[subject], *w.context.Subject)
+		text, list = appendHeader(text, list, name[endOfType:endOfSubject:endOfSubject], *w.context.Subject)
 	}
 	if w.hasTime {
 		start := len(text)
-		text = append(text, headerNames[eventTime]...)
-		middle := len(text)
 		text = appendTime(text, w.context.Time.Time)
-		list = append(list, headerIn(text, start, middle))
+		list = append(list, Header{Key: name[endOfSubject:endOfTime:endOfTime], Value: text[start:len(text):len(text)]})
 	}
 	if w.dataSchema != "" {
-		text, list = appendHeader(text, list, headerNames[dataSchema], w.dataSchema)
+		text, list = appendNamed(text, list, attributeNames[dataSchema], w.dataSchema)
 	}
 	for i := range w.extensions {
-		x := &w.extensions[i]
-		start := len(text)
-		text = append(append(append(text, prefix...), x.name...), x.text...)
-		list = append(list, headerIn(text, start, len(text)-len(x.text)))
+		text, list = appendNamed(text, list, w.extensions[i].name, w.extensions[i].text)
 	}
 	if w.contentType != "" {
-		_, list = appendHeader(text, list, headerNames[dataContentType], w.contentType)
+		_, list = appendHeader(text, list, name[endOfTime:endOfContentType:endOfContentType], w.contentType)
 	}
 	return list
 }
 
-func appendHeader(text []byte, list []Header, key, value string) ([]byte, []Header) {
+// appendNamed appends the header of an attribute whose name is not in text yet.
+func appendNamed(text []byte, list []Header, name, value string) ([]byte, []Header) {
 	start := len(text)
-	text = append(append(text, key...), value...)
-	return text, append(list, headerIn(text, start, start+len(key)))
+	text = append(append(text, prefix...), name...)
+	return appendHeader(text, list, text[start:len(text):len(text)], value)
 }
 
-// headerIn returns the header whose key is text from start to middle, and whose value is the rest.
-func headerIn(text []byte, start, middle int) Header {
-	return Header{Key: text[start:middle:middle], Value: text[middle:len(text):len(text)]}
+// appendHeader appends value to text and a header to list, which has room for it. It sets the fields of the header where it
+// stands: one that is built elsewhere and copied costs several times as much, as processors wait before they load in one
+// piece what was stored in two.
+func appendHeader(text []byte, list []Header, key []byte, value string) ([]byte, []Header) {
+	start := len(text)
+	text = append(text, value...)
+	list = list[:len(list)+1]
+	h := &list[len(list)-1]
+	h.Key, h.Value = key, text[start:len(text):len(text)]
+	return text, list
+}
+
+// headerSize returns how many headers there are, and room enough for their texts.
+func (w *writer) headerSize() (size, count int) {
+	size, count = len(nameText)+len(version)+len(w.context.ID)+len(w.source)+len(w.context.Type), 4
+	if w.context.Subject != nil {
+		size, count = size+len(*w.context.Subject), count+1
+	}
+	if w.hasTime {
+		size, count = size+len(longestTime), count+1
+	}
+	if w.dataSchema != "" {
+		size, count = size+len(prefix)+len("dataschema")+len(w.dataSchema), count+1
+	}
+	if w.contentType != "" {
+		size, count = size+len(w.contentType), count+1
+	}
+	for i := range w.extensions {
+		size += len(prefix) + len(w.extensions[i].name) + len(w.extensions[i].text)
+	}
+	return size, count + len(w.extensions)
 }
 
 // size returns how many attributes the event has, and how many bytes they take up when each takes overhead beside its
@@ -171,8 +212,9 @@ func (w *writer) structured(data []byte, binary bool) Message {
 	text := append(make([]byte, 0, size), `{"specversion":"`+version+`"`...)
 	text = w.appendAttributes(text)
 	text = append(w.appendData(text, data, binary), '}')
-	_, list := appendHeader(text, make([]Header, 0, 1), contentTypeHeader, structuredContentType)
-	return Message{Value: slices.Clip(text), Headers: list}
+	header := []byte(contentTypeHeader + structuredContentType)
+	const end = len(contentTypeHeader)
+	return Message{Value: slices.Clip(text), Headers: []Header{{Key: header[:end:end], Value: header[end:]}}}
 }
 
 func (w *writer) appendAttributes(text []byte) []byte {

@@ -2,6 +2,7 @@ package kafkabinding_test
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/cloudevents/cloudeventstest"
@@ -274,4 +276,34 @@ func TestPartitionKey(t *testing.T) {
 	if key, ok := kafkabinding.PartitionKey(event.Event{}); ok || key != nil {
 		t.Errorf("of the zero event PartitionKey is %q, %t", key, ok)
 	}
+}
+
+// TestEncodeExtensions: the extensions follow each other by name, whether they are the usual ones or others.
+func TestEncodeExtensions(t *testing.T) {
+	t.Parallel()
+	values := map[string]any{"req-789": "req-789", "Grüße": "Grüße", "": "", "7": 7, "true": true, "unset": nil}
+	e := orderCreated(t)
+	rapid.Check(t, func(t *rapid.T) {
+		extensions := map[string]any{}
+		var want []string
+		for _, name := range []string{"a", "causationid", "correlationid", "partitionkey", "z"} {
+			if !rapid.Bool().Draw(t, name) {
+				continue
+			}
+			text := rapid.SampledFrom(slices.Sorted(maps.Keys(values))).Draw(t, "value of "+name)
+			extensions[name] = values[text]
+			if values[text] != nil {
+				want = append(want, "ce_"+name, text)
+			}
+		}
+		e.Context.(*event.EventContextV1).Extensions = extensions
+		m, err := kafkabinding.Encode(e, kafkabinding.Binary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := m.Headers[6 : len(m.Headers)-1] // between ce_time and content-type
+		if diff := cmp.Diff(cloudeventstest.Headers(want...), got, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("headers of extensions differ (-want +got):\n%s", diff)
+		}
+	})
 }

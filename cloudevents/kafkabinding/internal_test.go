@@ -54,6 +54,25 @@ func TestParseUTC(t *testing.T) {
 	})
 }
 
+// TestAppendTime: times are written as the standard library writes them. Days that share a place drive each other out.
+func TestAppendTime(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		seconds := rapid.OneOf(rapid.Int64Range(firstSecond, lastSecond), rapid.SampledFrom([]int64{
+			firstSecond, -1, 0, secondsADay - 1, secondsADay, int64(len(dates)) * secondsADay, lastSecond,
+		})).Draw(t, "seconds")
+		nanosecond := rapid.OneOf(rapid.Int64Range(0, 999_999_999), rapid.SampledFrom([]int64{
+			0, 1, 10, 1_000, 999_000, 1_000_000, 100_000_000, 120_000_000, 123_000_000, 100_000_001,
+		})).Draw(t, "nanosecond")
+		zone := time.FixedZone("", rapid.IntRange(-14*60, 14*60).Draw(t, "minutes east")*60)
+		at := time.Unix(seconds, nanosecond).In(zone)
+		want := at.UTC().Format(time.RFC3339Nano)
+		if got := string(appendTime([]byte("00"), at)); got != "00"+want {
+			t.Fatalf("written %s, want 00%s", got, want)
+		}
+	})
+}
+
 // TestPrintable: eight bytes at a time or one by one is the same.
 func TestPrintable(t *testing.T) {
 	t.Parallel()

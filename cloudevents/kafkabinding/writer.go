@@ -28,35 +28,35 @@ type writerExtension struct {
 	plain bool   // JSON writes text without quotes
 }
 
-// newWriter returns the writer of an event, or why there is none. Its extensions use the room in space first.
-func newWriter(e event.Event, space []writerExtension) (w writer, err *EncodeError) {
+// read takes the attributes of e, or tells why they cannot be written. The extensions it returns, for which it uses the
+// room in space first: what w points to would move to the heap.
+func (w *writer) read(e *event.Event, space []writerExtension) (extensions []writerExtension, err *EncodeError) {
 	if w.context, err = contextOf(e); err != nil {
-		return w, err
+		return nil, err
 	}
 	if err = checkTexts(w.context); err != nil {
-		return w, err
+		return nil, err
 	}
 	if w.source, err = sourceOf(w.context); err != nil {
-		return w, err
+		return nil, err
 	}
 	if w.dataSchema, err = dataSchemaOf(w.context); err != nil {
-		return w, err
+		return nil, err
 	}
 	if w.contentType, w.json, err = contentTypeOf(w.context); err != nil {
-		return w, err
+		return nil, err
 	}
 	if w.hasTime, err = hasTime(w.context); err != nil {
-		return w, err
+		return nil, err
 	}
-	w.extensions, err = extensionsOf(w.context, space)
-	return w, err
+	return extensionsOf(w.context, space)
 }
 
 func refuse(a attribute, reason string) *EncodeError {
 	return &EncodeError{Attribute: attributeNames[a], Reason: reason}
 }
 
-func contextOf(e event.Event) (*event.EventContextV1, *EncodeError) {
+func contextOf(e *event.Event) (*event.EventContextV1, *EncodeError) {
 	if len(e.FieldErrors) > 0 {
 		first := slices.Min(slices.Collect(maps.Keys(e.FieldErrors)))
 		return nil, &EncodeError{Attribute: cut(first), Reason: "was given a value that it cannot have"}
@@ -108,6 +108,14 @@ func dataSchemaOf(ec *event.EventContextV1) (string, *EncodeError) {
 	return text, nil
 }
 
+// inPath are the bytes that need no escape in a path.
+var inPath = func() (set [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-./_" {
+		set[c] = true
+	}
+	return set
+}()
+
 // textOf returns u.String(). It is plain, and makes no allocation, where u is a path that begins with a slash and needs no
 // escape.
 func textOf(u *url.URL) (text string, plain bool) {
@@ -115,8 +123,7 @@ func textOf(u *url.URL) (text string, plain bool) {
 		return u.String(), false
 	}
 	for i := range len(u.Path) {
-		c := u.Path[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '-' || c > '9') && c != '_' {
+		if !inPath[u.Path[i]] {
 			return u.String(), false
 		}
 	}
@@ -130,8 +137,11 @@ func isPath(u *url.URL) bool {
 }
 
 func contentTypeOf(ec *event.EventContextV1) (text string, json bool, err *EncodeError) {
-	if ec.DataContentType == nil {
+	switch {
+	case ec.DataContentType == nil:
 		return "", true, nil
+	case *ec.DataContentType == event.ApplicationJSON:
+		return event.ApplicationJSON, true, nil
 	}
 	media, reason := contentTypes.getString(*ec.DataContentType)
 	if reason != "" {
@@ -151,7 +161,16 @@ func hasTime(ec *event.EventContextV1) (bool, *EncodeError) {
 	return true, nil
 }
 
+// usual are extensions that most events have, and few have others; by name.
+var usual = [...]string{"causationid", "correlationid", "partitionkey"}
+
+// extensionsOf returns the extensions, by name. It uses the room in space first.
 func extensionsOf(ec *event.EventContextV1, space []writerExtension) ([]writerExtension, *EncodeError) {
+	if len(ec.Extensions) <= len(usual) {
+		if extensions := usualOf(ec.Extensions, space); len(extensions) == len(ec.Extensions) {
+			return extensions, nil
+		}
+	}
 	for name, value := range ec.Extensions {
 		if value == nil { // unset, as for the SDK
 			continue
@@ -167,6 +186,20 @@ func extensionsOf(ec *event.EventContextV1, space []writerExtension) ([]writerEx
 	}
 	slices.SortFunc(space, func(a, b writerExtension) int { return strings.Compare(a.name, b.name) })
 	return space, nil
+}
+
+// usualOf returns the usual extensions that are strings and need no closer look. Asking for them by name is faster than to
+// walk a map, to check its keys and to sort them.
+func usualOf(all map[string]any, space []writerExtension) []writerExtension {
+	for i := range usual {
+		if len(space) == len(all) {
+			break
+		}
+		if text, ok := all[usual[i]].(string); ok && printable(text) {
+			space = append(space, writerExtension{name: usual[i], text: text})
+		}
+	}
+	return space
 }
 
 func extensionOf(name string, value any) (x writerExtension, reason string) {
