@@ -69,7 +69,7 @@ func (u *functionURL) Invoke(ctx context.Context, payload []byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	w := &buffered{header: http.Header{}}
+	w := &buffered{header: http.Header{}, head: r.Method == http.MethodHead}
 	u.serve(w, r)
 	return u.encode(ctx, w)
 }
@@ -88,7 +88,7 @@ func (u *functionURL) serve(w *buffered, r *http.Request) {
 // withoutValue is the error of a decoder without a value that it quotes: it may be a person's.
 func withoutValue(err error) error {
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		return fmt.Errorf("no request: %s at %s", semantic.JSONKind, semantic.JSONPointer)
+		return fmt.Errorf("no request: %s is of another type", semantic.JSONPointer)
 	}
 	return errors.New("no JSON")
 }
@@ -173,6 +173,8 @@ type buffered struct {
 	sent http.Header
 	code int
 	body bytes.Buffer
+	// head says that the answer has no body, whatever is written.
+	head bool
 }
 
 // Header implements [http.ResponseWriter].
@@ -194,6 +196,9 @@ func (w *buffered) Write(p []byte) (int, error) {
 	}
 	if _, set := w.sent["Content-Type"]; !set && w.sent.Get("Content-Encoding") == "" && len(p) > 0 {
 		w.sent.Set("Content-Type", http.DetectContentType(p))
+	}
+	if w.head {
+		return len(p), nil
 	}
 	return w.body.Write(p)
 }

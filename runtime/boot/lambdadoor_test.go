@@ -31,14 +31,21 @@ const (
 	childGroups = "BOOT_TEST_GROUPS"
 	childTopic  = "BOOT_TEST_TOPIC"
 	childOut    = "BOOT_TEST_OUT"
+	// childService makes it the program of a service, childChore gives either a chore of that kind.
+	childService = "BOOT_TEST_SERVICE"
+	childChore   = "BOOT_TEST_CHORE"
 )
 
 // child runs such a program, where it is one.
 func child() {
+	if os.Getenv(childService) != "" {
+		boot.Serve(childShop())
+	}
 	groups := os.Getenv(childGroups)
 	if groups == "" {
 		return
 	}
+	outbox := newBox()
 	var specs []function.Spec
 	for i, group := range strings.Split(groups, ",") {
 		specs = append(specs, function.Spec{
@@ -49,7 +56,14 @@ func child() {
 			Topics:   map[string]string{outType: os.Getenv(childOut)},
 			Attempts: 3,
 			New: func(function.Lookup) (function.Handler, error) {
-				return function.Raw(answer, inType), nil
+				h := function.Raw(func(ctx context.Context, e event.Event) ([]event.Event, error) {
+					if e.Subject() == "stores" {
+						outbox.put(fact("stored-"+e.ID(), "k"))
+						return nil, nil
+					}
+					return answer(ctx, e)
+				}, inType)
+				return &worker{Handler: h, chores: childChores(outbox)}, nil
 			},
 		})
 	}
