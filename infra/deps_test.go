@@ -39,6 +39,7 @@ const (
 	kfake     = "github.com/twmb/franz-go/pkg/kfake/..."
 	events    = "github.com/cloudevents/sdk-go/v2/event"
 	payloads  = "./cloudevents/..."
+	eventRows = "./runtime/internal/eventrow"
 )
 
 // databases are the clients of databases.
@@ -63,6 +64,7 @@ var arrows = []arrow{
 		in: []string{
 			"./runtime/config", "./runtime/function", "./runtime/pipeline", "./runtime/middleware", "./runtime/breaker",
 			"./runtime/deadletter", "./runtime/telemetry", "./runtime/idempotency", "./runtime/database", "./runtime/eventstore/...",
+			"./runtime/outbox", "./runtime/internal/...",
 		},
 		unreachable: []string{
 			sarama, saramaSDK, lambda, franz, "./runtime/consumergroup", "./runtime/msktrigger", "./runtime/httpsink", "./runtime/boot",
@@ -113,8 +115,16 @@ var arrows = []arrow{
 		why: "a database is opened in the same way for whatever is kept in it",
 	},
 	{
-		in: []string{"./runtime/eventstore"}, only: []string{"./runtime/database", "./runtime/function", payloads, events, "github.com/go-json-experiment/json/..."},
+		in: []string{"./runtime/eventstore"}, only: []string{"./runtime/database", "./runtime/function", eventRows, payloads, events, "github.com/go-json-experiment/json/..."},
 		why: "events are stored without knowing who publishes or handles them, and which client a database has",
+	},
+	{
+		in: []string{"./runtime/outbox"}, only: []string{"./runtime/database", "./runtime/function", eventRows, payloads, events, "github.com/google/uuid"},
+		why: "events are put beside any rows and published by anything: no event store, no broker and no client of a database is needed",
+	},
+	{
+		in: []string{eventRows}, only: []string{payloads, events},
+		why: "an event is written into a row in the same way wherever it is kept",
 	},
 	{
 		in:    []string{"./functions/internal/order"},
@@ -228,6 +238,10 @@ func TestArrowsForbid(t *testing.T) {
 		{"./runtime/eventstore", "", "./runtime/pipeline", "who publishes or handles"},
 		{"./runtime/eventstore/eventstoretest", "./runtime/kafkasink", "github.com/IBM/sarama", "the same behind every door"},
 		{"./runtime/database", "", "./runtime/function", "whatever is kept in it"},
+		{"./runtime/outbox", "", "github.com/jackc/pgx/v5", "only the stores know"},
+		{"./runtime/outbox", "", "./runtime/eventstore", "beside any rows"},
+		{"./runtime/outbox", "./runtime/kafkasink", "github.com/IBM/sarama", "the same behind every door"},
+		{"./runtime/internal/eventrow", "", "./runtime/database", "wherever it is kept"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/eventstore/eventstoretest", "no test code"},
 		{"./functions/order-paid/bootstrap", "", "./runtime/consumergroup", "names its functions"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/runtimetest", "no test code"},
@@ -274,7 +288,8 @@ func TestArrowsAllow(t *testing.T) {
 		"./functions/notification-service/bootstrap": {"./functions/order-paid", "./functions/order-created", "./runtime/boot"},
 		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline", "./runtime/database"},
 		"./runtime/database":                         {"database/sql", "./runtime/config", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "github.com/pressly/goose/v3"},
-		"./runtime/eventstore":                       {"database/sql", "./runtime/database", "./runtime/function", "./cloudevents/kafkabinding"},
+		"./runtime/eventstore":                       {"database/sql", "./runtime/database", "./runtime/function", "./runtime/internal/eventrow"},
+		"./runtime/outbox":                           {"database/sql", "./runtime/database", "./runtime/function", "./runtime/internal/eventrow", "./cloudevents/kafkabinding"},
 		"./runtime/boot":                             {"./runtime/idempotency", "./runtime/consumergroup", "./runtime/msktrigger", "github.com/aws/aws-lambda-go/lambda"},
 		"./runtime/consumergroup":                    {"github.com/IBM/sarama", "./runtime/pipeline"},
 		"./localdev/broker":                          {"github.com/twmb/franz-go/pkg/kfake", "./runtime/kafkaclient", "./infra", "./runtime/chaos"},

@@ -2,9 +2,7 @@ package eventstore
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"strings"
@@ -16,7 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/internal/eventrow"
 )
 
 // The limits of what is stored.
@@ -27,7 +25,7 @@ const (
 	MaxEvents = 1000
 	MaxWrites = 100
 	// MaxEvent is the size of an event, attributes and data, in bytes. A record of Kafka holds 1 MB by default.
-	MaxEvent = 1 << 20
+	MaxEvent = eventrow.MaxSize
 	// MaxAppend is the size of all events of an append, in bytes.
 	MaxAppend = 16 << 20
 	// MaxMetadata is the size of the metadata of a Write as JSON, in bytes.
@@ -46,11 +44,10 @@ type batch struct {
 
 // row is an event as it is stored.
 type row struct {
-	id         string
-	identity   []byte
-	attributes string
-	data       []byte // nil: none
-	base64     bool
+	eventrow.Row
+
+	id       string
+	identity []byte // of source and id
 }
 
 // encode checks writes against the limits.
@@ -75,7 +72,7 @@ func encode(writes []Write) ([]batch, error) {
 				return nil, &InvalidError{Stream: w.Stream, ID: r.id, Reason: "its source and id stand twice in one append"}
 			}
 			identities[string(r.identity)] = true
-			size += len(r.attributes) + len(r.data)
+			size += r.Size()
 		}
 		batches[i] = b
 	}
@@ -100,7 +97,7 @@ func encodeWrite(w Write) (batch, error) {
 	for _, e := range w.Events {
 		r, err := encodeEvent(e)
 		if err != nil {
-			return batch{}, &InvalidError{Stream: w.Stream, ID: eventID(e), Reason: err.Error()}
+			return batch{}, &InvalidError{Stream: w.Stream, ID: eventrow.ID(e), Reason: err.Error()}
 		}
 		b.rows = append(b.rows, r)
 	}
@@ -121,56 +118,12 @@ func checkStream(stream string) error {
 	return nil
 }
 
-// eventID returns the id of an event that may have no context.
-func eventID(e event.Event) string {
-	if e.Context == nil {
-		return ""
-	}
-	return e.ID()
-}
-
 func encodeEvent(e event.Event) (row, error) {
-	if err := kafkabinding.Validate(e); err != nil {
-		return row{}, err
-	}
-	if size := len(e.DataEncoded); size > MaxEvent {
-		return row{}, fmt.Errorf("%d bytes of data, an event may have %d with its attributes", size, MaxEvent)
-	}
-	r := row{id: e.ID(), identity: identity(e.Source(), e.ID()), data: e.DataEncoded, base64: e.DataBase64}
-	e.DataEncoded, e.DataBase64 = nil, false
-	message, err := kafkabinding.Encode(e, kafkabinding.Structured)
+	encoded, err := eventrow.Encode(e)
 	if err != nil {
 		return row{}, err
 	}
-	r.attributes = string(message.Value)
-	if size := len(r.attributes) + len(r.data); size > MaxEvent {
-		return row{}, fmt.Errorf("%d bytes, an event may have %d", size, MaxEvent)
-	}
-	return r, nil
-}
-
-// identity is what stands for source and id: texts of any length become 32 bytes, different ones others.
-func identity(source, id string) []byte {
-	h := sha256.New()
-	for _, part := range []string{source, id} {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
-		h.Write(size[:])
-		h.Write([]byte(part))
-	}
-	return h.Sum(nil)
-}
-
-// structured is the header that marks the CloudEvents JSON format.
-var structured = []kafkabinding.Header{{Key: []byte("content-type"), Value: []byte(event.ApplicationCloudEventsJSON)}}
-
-func decodeEvent(r row) (event.Event, error) {
-	e, err := kafkabinding.Decode(kafkabinding.Message{Value: []byte(r.attributes), Headers: structured})
-	if err != nil {
-		return event.Event{}, err
-	}
-	e.DataEncoded, e.DataBase64 = r.data, r.base64
-	return e, nil
+	return row{id: e.ID(), identity: eventrow.Sum(e.Source(), e.ID()), Row: encoded}, nil
 }
 
 // attempt are the attributes that tell of the attempt to make an event rather than of the event.
@@ -178,12 +131,12 @@ var attempt = []string{"time", "traceparent", "tracestate"}
 
 // sameContent tells whether two rows hold the same event, but for the attempt to make it.
 func sameContent(a, b row) (bool, error) {
-	if (a.data == nil) != (b.data == nil) || !bytes.Equal(a.data, b.data) {
+	if (a.Data == nil) != (b.Data == nil) || !bytes.Equal(a.Data, b.Data) {
 		return false, nil
 	}
 	var attributes [2]map[string]jsontext.Value
 	for i, r := range []row{a, b} {
-		if err := json.Unmarshal([]byte(r.attributes), &attributes[i]); err != nil {
+		if err := json.Unmarshal([]byte(r.Attributes), &attributes[i]); err != nil {
 			return false, fmt.Errorf("attributes of event %q: %w", cut(r.id), err)
 		}
 		for _, name := range attempt {
@@ -210,9 +163,9 @@ type scanned struct {
 func scan(rows *sql.Rows) (scanned, error) {
 	var s scanned
 	var hasData bool
-	err := rows.Scan(&s.position, &s.stream, &s.version, &s.identity, &s.attributes, &s.data, &hasData, &s.base64, &s.metadata, &s.microseconds)
-	if hasData && s.data == nil { // as drivers return empty data
-		s.data = []byte{}
+	err := rows.Scan(&s.position, &s.stream, &s.version, &s.identity, &s.Attributes, &s.Data, &hasData, &s.Base64, &s.metadata, &s.microseconds)
+	if hasData && s.Data == nil { // as drivers return empty data
+		s.Data = []byte{}
 	}
 	return s, err
 }
@@ -221,7 +174,7 @@ func scan(rows *sql.Rows) (scanned, error) {
 func (s scanned) recorded(upcasters chain) (Recorded, error) {
 	r := Recorded{Stream: s.stream, Version: s.version, Position: s.position, RecordedAt: time.UnixMicro(s.microseconds).UTC()}
 	var err error
-	if r.Event, err = decodeEvent(s.row); err == nil {
+	if r.Event, err = s.Event(); err == nil {
 		r.Event, err = upcasters.upcast(r.Event)
 	}
 	if err == nil && s.metadata.Valid {

@@ -4,6 +4,8 @@ import (
 	"database/sql"
 	"errors"
 	"testing"
+
+	"github.com/millrace/millrace/runtime/internal/eventrow"
 )
 
 // Whatever stands in a row, reading it gives an event that can be stored again, or an error that says where it is.
@@ -15,7 +17,7 @@ func FuzzRecorded(f *testing.F) {
 	f.Add("", []byte{}, false, `{"a":1}`)
 	f.Fuzz(func(t *testing.T, attributes string, data []byte, base64 bool, metadata string) {
 		s := scanned{
-			row: row{attributes: attributes, data: data, base64: base64}, stream: "s", version: 3, position: 7,
+			row: row{Row: eventrow.Row{Attributes: attributes, Data: data, Base64: base64}}, stream: "s", version: 3, position: 7,
 			metadata: sql.NullString{String: metadata, Valid: metadata != ""},
 		}
 		r, err := s.recorded(chain{})

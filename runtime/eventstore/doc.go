@@ -39,6 +39,6 @@
 //
 // The constants of this package. What exceeds them is an [*InvalidError] before anything is written.
 //
-// The package imports runtime/database, runtime/function and cloudevents/kafkabinding. Package
+// The package imports runtime/database, runtime/function and runtime/internal/eventrow. Package
 // eventstoretest is the suite that every store passes.
 package eventstore

@@ -70,7 +70,7 @@ func appendPostgres(ctx context.Context, q querier, b batch) (Appended, bool, er
 	identities, attributes := make([][]byte, len(b.rows)), make([]string, len(b.rows))
 	data, base64 := make([][]byte, len(b.rows)), make([]bool, len(b.rows))
 	for i, r := range b.rows {
-		identities[i], attributes[i], data[i], base64[i] = r.identity, r.attributes, r.data, r.base64
+		identities[i], attributes[i], data[i], base64[i] = r.identity, r.Attributes, r.Data, r.Base64
 	}
 	var version, position sql.NullInt64
 	err := q.QueryRowContext(ctx, statement, b.stream, len(b.rows), int64(b.expected),

@@ -87,7 +87,7 @@ func (s *Store) page(ctx context.Context, q querier, limit int, rest string, arg
 			return nil, err
 		}
 		page = append(page, r)
-		size += len(one.attributes) + len(one.data)
+		size += one.Size()
 	}
 	return page, rows.Err()
 }

@@ -49,7 +49,7 @@ func appendSQLite(ctx context.Context, q querier, b batch) (Appended, bool, erro
 	before := a.Version - int64(len(b.rows))
 	args := make([]any, 0, 7*len(b.rows))
 	for i, r := range b.rows {
-		args = append(args, b.stream, before+int64(i)+1, r.identity, r.attributes, r.data, r.base64, b.metadata)
+		args = append(args, b.stream, before+int64(i)+1, r.identity, r.Attributes, r.Data, r.Base64, b.metadata)
 	}
 	inserted, err := q.ExecContext(ctx, insertSQLite+strings.Repeat(rowSQLite, len(b.rows))[2:], args...)
 	if err != nil {

@@ -1,0 +1,90 @@
+package outbox
+
+import (
+	"encoding/binary"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
+	"github.com/millrace/millrace/runtime/internal/eventrow"
+)
+
+// The limits of what is put.
+const (
+	// MaxEvents is how many events one Put takes.
+	MaxEvents = 1000
+	// MaxEvent is the size of an event, attributes and data, in bytes. A record of Kafka holds 1 MB by default.
+	MaxEvent = eventrow.MaxSize
+	// MaxPut is the size of all events of a Put, in bytes.
+	MaxPut = 16 << 20
+)
+
+// row is an event as it is put.
+type row struct {
+	eventrow.Row
+
+	// lane stands for the topic and key: what has the same lane is published in its order. Texts that differ may have the
+	// same one, which couples them and does no other harm.
+	lane int64
+}
+
+// topicName is what Kafka takes as the name of a topic.
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+func checkTopic(topic string) error {
+	if !topicName.MatchString(topic) || topic == "." || topic == ".." {
+		return &InvalidError{Topic: topic[:min(len(topic), 249)], Reason: "is no name of a topic: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'"}
+	}
+	return nil
+}
+
+// encode checks events against the limits.
+func (o *Options) encode(topic string, events []event.Event) ([]row, error) {
+	if err := checkTopic(topic); err != nil {
+		return nil, err
+	}
+	if len(o.Topics) > 0 && !slices.Contains(o.Topics, topic) {
+		return nil, &InvalidError{Topic: topic, Reason: "is not in Options.Topics"}
+	}
+	if len(events) == 0 || len(events) > MaxEvents {
+		return nil, &InvalidError{Topic: topic, Reason: fmt.Sprintf("%d events, it must be 1 to %d", len(events), MaxEvents)}
+	}
+	rows, size := make([]row, len(events)), 0
+	for i, e := range events {
+		encoded, err := encodeEvent(e)
+		if err != nil {
+			return nil, &InvalidError{Topic: topic, ID: eventrow.ID(e), Reason: err.Error()}
+		}
+		rows[i] = row{Row: encoded, lane: laneOf(topic, e)}
+		size += encoded.Size()
+	}
+	if size > MaxPut {
+		return nil, &InvalidError{Topic: topic, Reason: fmt.Sprintf("events of %d bytes, they may have %d", size, MaxPut)}
+	}
+	return rows, nil
+}
+
+func encodeEvent(e event.Event) (eventrow.Row, error) {
+	encoded, err := eventrow.Encode(e)
+	if err == nil && e.Time().IsZero() {
+		err = fmt.Errorf("has no time")
+	}
+	return encoded, err
+}
+
+// laneOf returns the lane of an event. One without a key has a lane of its own.
+func laneOf(topic string, e event.Event) int64 {
+	sum := eventrow.Sum(topic, "event", e.Source(), e.ID())
+	if key, ok := kafkabinding.PartitionKey(e); ok {
+		sum = eventrow.Sum(topic, "key", string(key))
+	}
+	return int64(binary.BigEndian.Uint64(sum)) //nolint:gosec // all 64 bits are wanted
+}
+
+// shards is how many parts the lanes are divided into; the tables have as many.
+const shards = 8
+
+func shardOf(lane int64) int { return int(lane & (shards - 1)) }
