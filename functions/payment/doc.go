@@ -1,0 +1,54 @@
+// Package payment charges orders, and gives the money back when they are called off. It is the shop's payment service, with
+// a table of its own.
+//
+//	order.created       an automatic order is charged at the payment provider: PaymentProcessed, or PaymentFailed where it is
+//	                    declined; a manual one waits
+//	order.paid          somebody else took the money for an order that waits: PaymentProcessed
+//	order.cancelled     what came in goes back: PaymentRefunded; what did not is not charged any more
+//	inventory.rejected  the same
+//
+// Orders that others put on the topic are charged like those of the shop. An order without an amount is paid by being
+// placed, and nobody is asked.
+//
+// # An order
+//
+//	not seen ─┬─ created ─▶ charging ─┬─▶ charged ── called off ─▶ refunding ─▶ refunded
+//	          │                       └─▶ declined  ▲
+//	          ├─ created, manual ─▶ waiting ─ paid ─┤
+//	          │                        └─ called off ──────┐
+//	          ├─ paid ──────────────────────────────┘      ▼
+//	          └─ called off ──────────────────────────▶ cancelled
+//
+// Paid by hand is charged: the arrow leads there. A charged order without an amount that is called off is cancelled.
+//
+// # Charged once
+//
+// Money moves in two steps. First the row says that it is going to: charging, with the amount, under the id of the payment.
+// Then the provider is asked with this id as the Idempotency-Key, and what it answered and the event that tells of it are
+// one transaction; the outbox publishes the event. Whoever dies, or is not answered, in between asks again with the same
+// words, which moves nothing twice. Ids follow from the order's id, so not even a database restored from a backup makes
+// a second charge. Refunds are made in the same way.
+//
+// No lock is held while the provider is asked. Where two do the same at once, as a process does that lost its partition and does
+// not know yet, both get the same answer, and one of them changes the row.
+//
+// An order that is called off while its charge is unresolved, which takes a charge that was dead-lettered, is charged and
+// refunded: only that is certain, whatever the provider knows already.
+//
+// # What does not fit
+//
+// An order that is told again with another amount or currency keeps the first, and the event is dropped, which is counted
+// and logged with an [*AmountError]. So is a payment by hand of an order that was charged. Where the provider cannot be
+// reached, is slow or answers 5xx, or the database is away, records wait and no attempt is spent. What the provider
+// refuses for another reason than a decline is dead-lettered: the row stays as it is, and a replay goes on from there. The
+// package provider below internal has the whole table.
+//
+// # Environment
+//
+//	PAYMENT_PROVIDER_URL   http://127.0.0.1:1082   https, or http to this machine
+//	PAYMENT_PROVIDER_KEY   (required)              what the provider knows us by; or PAYMENT_PROVIDER_KEY_FILE
+//	PAYMENT_TIMEOUT        5s                      longest time that one request may take
+//	DATABASE, DATABASE_*                           see runtime/database
+//
+// It imports runtime/function, runtime/config, runtime/database, runtime/outbox, payload packages and the SDK's event package.
+package payment

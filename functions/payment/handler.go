@@ -1,0 +1,146 @@
+package payment
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/millrace/millrace/cloudevents/inventory"
+	"github.com/millrace/millrace/cloudevents/order"
+	"github.com/millrace/millrace/functions/payment/internal/provider"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// identity is what the events of the outbox are stamped with.
+var identity = function.Spec{Name: name, Source: source}
+
+// The places of an event's answers, from which their ids follow: one event may lead to a charge and to a refund.
+const (
+	answerCharge = iota
+	answerRefund
+)
+
+// handler moves money. Its methods may be called from many goroutines.
+type handler struct {
+	ledger   *ledger
+	provider *provider.Client
+	now      func() time.Time
+}
+
+// created charges an order, or has it wait for a payment by hand.
+func (h *handler) created(ctx context.Context, e event.Event, placed order.Created) ([]event.Event, error) {
+	if !storable(placed.OrderID, placed.CustomerID) {
+		return nil, errNUL
+	}
+	s := charging
+	if placed.Payment == order.PaymentManual {
+		s = waiting
+	}
+	row, _, err := h.ledger.add(ctx, newPayment(s, placed.OrderID, placed.CustomerID).of(placed.Amount, placed.Currency))
+	if err == nil && row.state == charging {
+		row, err = h.charge(ctx, e, row)
+	}
+	if err == nil && row.state != cancelled && !row.isAbout(placed.Amount, placed.Currency) {
+		err = dropped(&AmountError{
+			OrderID: row.orderID, Kept: row.amount, KeptCurrency: row.currency, Told: placed.Amount, ToldCurrency: placed.Currency,
+		})
+	}
+	return nil, err
+}
+
+// paid notes that somebody else took the money. What this service took itself is told as paid, too, and passes by.
+func (h *handler) paid(ctx context.Context, e event.Event, paid order.Paid) ([]event.Event, error) {
+	if !storable(paid.OrderID, paid.CustomerID, paid.TransactionID) {
+		return nil, errNUL
+	}
+	p := newPayment(charged, paid.OrderID, paid.CustomerID).of(paid.Amount, paid.Currency)
+	p.byHand, p.method, p.transactionID = true, provider.Line(paid.PaymentMethod), paid.TransactionID
+	at := cmp.Or(paid.PaidAt, h.now()).UTC()
+	tell, err := answer(e, answerCharge, p.processed(at), h.now())
+	if err != nil {
+		return nil, err
+	}
+	row, fresh, err := h.ledger.add(ctx, p, tell)
+	if err == nil && row.state == waiting {
+		row, err = h.settle(ctx, e, row, p, at)
+	}
+	known := fresh || row.cameIn() && row.transactionID == paid.TransactionID
+	if err == nil && !known {
+		err = dropped(fmt.Errorf("order %s is paid by hand while its payment is %s", row.orderID, row.state))
+	}
+	return nil, err
+}
+
+// settle notes that the order of row, which waits, was paid as p says.
+func (h *handler) settle(ctx context.Context, e event.Event, row, p payment, at time.Time) (payment, error) {
+	p.id, p.refundID = row.id, row.refundID
+	p.customerID = cmp.Or(p.customerID, row.customerID)
+	if p.amount.IsZero() {
+		p = p.of(row.amount, row.currency)
+	}
+	tell, err := answer(e, answerCharge, p.processed(at), h.now())
+	if err != nil {
+		return payment{}, err
+	}
+	return h.ledger.move(ctx, waiting, p, tell)
+}
+
+func (h *handler) cancelled(ctx context.Context, e event.Event, off order.Cancelled) ([]event.Event, error) {
+	return nil, h.callOff(ctx, e, off.OrderID, off.CustomerID, off.Reason)
+}
+
+func (h *handler) rejected(ctx context.Context, e event.Event, missing inventory.Rejected) ([]event.Event, error) {
+	return nil, h.callOff(ctx, e, missing.OrderID, "", cmp.Or(missing.Reason, "out of stock"))
+}
+
+// callOff gives back what came in for an order, and sees to it that nothing more does. It goes on from wherever the order
+// stands, by one state at a time.
+func (h *handler) callOff(ctx context.Context, e event.Event, orderID, customerID, reason string) error {
+	if !storable(orderID, customerID) {
+		return errNUL
+	}
+	p := newPayment(cancelled, orderID, customerID)
+	p.reason = provider.Line(reason)
+	row, _, err := h.ledger.add(ctx, p)
+	for err == nil {
+		next := row
+		next.reason = p.reason
+		switch {
+		case row.state == waiting, row.state == charged && row.amount.IsZero():
+			row, err = h.ledger.move(ctx, row.state, next.in(cancelled))
+		case row.state == charging:
+			row, err = h.charge(ctx, e, row)
+		case row.state == charged:
+			row, err = h.ledger.move(ctx, charged, next.in(refunding))
+		case row.state == refunding:
+			row, err = h.refund(ctx, e, row)
+		default:
+			return nil
+		}
+	}
+	return err
+}
+
+// errNUL dead-letters an event whose ids no database keeps.
+var errNUL = function.Permanent(errors.New("an id in the data holds a NUL character"))
+
+// dropped finishes an event for a reason that callers and logs can tell.
+func dropped(why error) error { return fmt.Errorf("%w: %w", function.Drop("it changes nothing"), why) }
+
+// answer returns the event that tells what e led to.
+func answer(e event.Event, place int, told function.Payload, now time.Time) (event.Event, error) {
+	answers, err := function.Emit(e, told)
+	if err != nil {
+		return event.Event{}, err
+	}
+	answers[0].SetID(function.EmittedID(name, e.Source(), e.ID(), place))
+	function.Stamp(&identity, e, answers, now)
+	function.TraceOf(e).Stamp(answers)
+	return answers[0], nil
+}
+
+func passBy(context.Context, event.Event) ([]event.Event, error) { return nil, nil }

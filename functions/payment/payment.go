@@ -1,0 +1,124 @@
+package payment
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/cloudevents/money"
+	fact "github.com/millrace/millrace/cloudevents/payment"
+)
+
+// state is how far the payment of an order has come. It never goes back.
+type state string
+
+const (
+	// waiting: the order is manual, and nobody has paid it.
+	waiting state = "waiting"
+	// charging: the provider may have been asked for the money.
+	charging state = "charging"
+	// charged: the money came in.
+	charged state = "charged"
+	// declined: the provider refused the charge.
+	declined state = "declined"
+	// refunding: the provider may have been asked to give the money back.
+	refunding state = "refunding"
+	// refunded: the money went back.
+	refunded state = "refunded"
+	// cancelled: the order was called off while nothing had come in.
+	cancelled state = "cancelled"
+)
+
+// payment is the row of an order.
+type payment struct {
+	orderID    string
+	state      state
+	customerID string
+	// id and refundID name the charge and the refund towards the provider. They are read from the row, so that a release that
+	// makes them otherwise does not change those that are under way.
+	id, refundID string
+	amount       money.Amount
+	currency     money.Currency
+	// byHand says that somebody else took the money.
+	byHand        bool
+	method        string
+	transactionID string
+	// reason is why the charge was declined, or why the order was called off.
+	reason string
+}
+
+// newPayment returns a row for an order. Ids follow from the order's, so that they are the same whoever makes them.
+func newPayment(s state, orderID, customerID string) payment {
+	sum := sha256.Sum256([]byte(orderID))
+	digest := hex.EncodeToString(sum[:16])
+	return payment{
+		orderID: orderID, state: s, customerID: customerID, id: "pay_" + digest, refundID: "ref_" + digest,
+		currency: money.DefaultCurrency,
+	}
+}
+
+// of returns p over an amount.
+func (p payment) of(a money.Amount, c money.Currency) payment {
+	p.amount, p.currency = a, money.Currency(c.String())
+	return p
+}
+
+// in returns p in another state.
+func (p payment) in(s state) payment {
+	p.state = s
+	return p
+}
+
+// isAbout tells whether p is over an amount, whatever digits end it.
+func (p payment) isAbout(a money.Amount, c money.Currency) bool {
+	return p.amount.Equal(a) && p.currency.String() == c.String()
+}
+
+// cameIn tells whether the money for the order came in, and may have gone back since.
+func (p payment) cameIn() bool {
+	return p.state == charged || p.state == refunding || p.state == refunded
+}
+
+// processed tells that the money came in.
+func (p payment) processed(at time.Time) fact.Processed {
+	return fact.Processed{
+		OrderID: p.orderID, CustomerID: p.customerID, PaymentID: p.id, TransactionID: p.transactionID, Amount: p.amount,
+		Currency: p.currency, PaymentMethod: p.method, ProcessedAt: at,
+	}
+}
+
+// failed tells that it could not be had.
+func (p payment) failed(at time.Time) fact.Failed {
+	return fact.Failed{
+		OrderID: p.orderID, CustomerID: p.customerID, PaymentID: p.id, Amount: p.amount, Currency: p.currency, Reason: p.reason,
+		FailedAt: at,
+	}
+}
+
+// refunded tells that it went back, by the transaction of the refund.
+func (p payment) refunded(transactionID string, at time.Time) fact.Refunded {
+	return fact.Refunded{
+		OrderID: p.orderID, CustomerID: p.customerID, PaymentID: p.id, TransactionID: transactionID, Amount: p.amount,
+		Currency: p.currency, Reason: p.reason, RefundedAt: at,
+	}
+}
+
+// AmountError says that an order was told again with another amount or currency. The first counts.
+type AmountError struct {
+	OrderID string
+	// Kept is what the order was told with first.
+	Kept         money.Amount
+	KeptCurrency money.Currency
+	// Told is what came now.
+	Told         money.Amount
+	ToldCurrency money.Currency
+}
+
+func (e *AmountError) Error() string {
+	return fmt.Sprintf("order %s is told again over %s %s, the first %s %s count", e.OrderID, e.Told, e.ToldCurrency, e.Kept, e.KeptCurrency)
+}
+
+// storable tells whether PostgreSQL can keep ids: its texts hold no NUL.
+func storable(ids ...string) bool { return !strings.Contains(strings.Join(ids, ""), "\x00") }

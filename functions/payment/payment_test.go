@@ -1,0 +1,327 @@
+package payment
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/millrace/millrace/cloudevents/money"
+	"github.com/millrace/millrace/cloudevents/order"
+	"github.com/millrace/millrace/localdev/paymentprovider"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// lines is what events tell, in short. No id in it comes from the clock or from chance.
+func lines(events []event.Event) []string {
+	short := []string{}
+	for _, e := range events {
+		short = append(short, strings.TrimPrefix(e.Type(), "dev.millrace.payment.")+" "+string(e.Data()))
+	}
+	return short
+}
+
+// The ids of the order 12345.
+const (
+	paymentID   = "pay_5994471abb01112afcc18159f6cc74b4"
+	chargedOnce = `processed.v1 {"orderId":"12345","customerId":"c-7","paymentId":"` + paymentID + `","transactionId":"CH",` +
+		`"amount":99.90,"currency":"EUR","paymentMethod":"card","processedAt":"2023-12-01T12:00:00Z"}`
+	refundedOnce = `refunded.v1 {"orderId":"12345","customerId":"c-7","paymentId":"` + paymentID + `","transactionId":"RE",` +
+		`"amount":99.90,"currency":"EUR","reason":"changed my mind","refundedAt":"2023-12-01T12:00:00Z"}`
+	paidByHand = `processed.v1 {"orderId":"12345","customerId":"c-7","paymentId":"` + paymentID + `","transactionId":"txn-1",` +
+		`"amount":99.90,"currency":"EUR","paymentMethod":"bank transfer","processedAt":"2023-12-01T12:00:00Z"}`
+)
+
+// Each way of an order, told by events in their order, and what becomes of its money.
+var ways = []struct {
+	name  string
+	told  []function.Payload
+	want  []string
+	books paymentprovider.Account
+}{
+	{
+		"charged", []function.Payload{created("12345", "99.90")},
+		[]string{chargedOnce}, paymentprovider.Account{Charges: 1, Charged: money.MustParse("99.90")},
+	}, {
+		"charged and cancelled", []function.Payload{created("12345", "99.90"), cancelledOrder("12345")},
+		[]string{chargedOnce, refundedOnce},
+		paymentprovider.Account{Charges: 1, Refunds: 1, Charged: money.MustParse("99.90"), Refunded: money.MustParse("99.90")},
+	}, {
+		"out of stock, and therefore cancelled",
+		[]function.Payload{created("12345", "99.90"), rejectedOrder("12345"), cancelledOrder("12345")},
+		[]string{chargedOnce, strings.Replace(refundedOnce, "changed my mind", "prod-7 is out of stock", 1)},
+		paymentprovider.Account{Charges: 1, Refunds: 1, Charged: money.MustParse("99.90"), Refunded: money.MustParse("99.90")},
+	}, {
+		"declined, and therefore cancelled", []function.Payload{created("12345", "99.13"), cancelledOrder("12345")},
+		[]string{`failed.v1 {"orderId":"12345","customerId":"c-7","paymentId":"` + paymentID + `","amount":99.13,"currency":"EUR",` +
+			`"reason":"card declined","failedAt":"2023-12-01T12:00:00Z"}`},
+		paymentprovider.Account{Declined: 1},
+	}, {
+		"told as paid afterwards", []function.Payload{created("12345", "99.90"), paid("12345", "99.90", "CH")},
+		[]string{chargedOnce}, paymentprovider.Account{Charges: 1, Charged: money.MustParse("99.90")},
+	}, {
+		"manual", []function.Payload{manual("12345", "99.90")}, []string{}, paymentprovider.Account{},
+	}, {
+		"manual, paid by hand", []function.Payload{manual("12345", "99.90"), paid("12345", "99.90", "txn-1")},
+		[]string{paidByHand}, paymentprovider.Account{},
+	}, {
+		"manual, paid by hand without an amount", []function.Payload{manual("12345", "99.90"), paid("12345", "0", "txn-1")},
+		[]string{paidByHand}, paymentprovider.Account{},
+	}, {
+		"manual, paid by hand, cancelled",
+		[]function.Payload{manual("12345", "99.90"), paid("12345", "99.90", "txn-1"), cancelledOrder("12345")},
+		[]string{paidByHand, refundedOnce}, paymentprovider.Account{Refunds: 1, Refunded: money.MustParse("99.90")},
+	}, {
+		"manual, cancelled", []function.Payload{manual("12345", "99.90"), cancelledOrder("12345")}, []string{}, paymentprovider.Account{},
+	}, {
+		"paid by hand before it was seen", []function.Payload{paid("12345", "99.90", "txn-1"), created("12345", "99.90")},
+		[]string{paidByHand}, paymentprovider.Account{},
+	}, {
+		"cancelled before it was seen", []function.Payload{cancelledOrder("12345"), created("12345", "99.90")},
+		[]string{}, paymentprovider.Account{},
+	}, {
+		"rejected before it was seen", []function.Payload{rejectedOrder("12345"), manual("12345", "99.90")},
+		[]string{}, paymentprovider.Account{},
+	}, {
+		"of another program, a whole number", []function.Payload{order.Created{OrderID: "12345", CustomerID: "c-7", Amount: money.MustParse("42")}},
+		[]string{strings.NewReplacer("99.90", "42", "EUR", "USD").Replace(chargedOnce)},
+		paymentprovider.Account{Charges: 1, Charged: money.MustParse("42")},
+	}, {
+		"for nothing", []function.Payload{created("12345", "0"), cancelledOrder("12345")},
+		[]string{strings.NewReplacer("99.90", "0", "CH", paymentID, "card", "free").Replace(chargedOnce)}, paymentprovider.Account{},
+	},
+}
+
+func TestWays(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, s *shop) {
+				s.requireWay(t, none, 0, way.told, way.want, way.books)
+			})
+		})
+	}
+}
+
+// Whatever happens to the delivery of one of its events: the order goes the same way.
+func TestWaysUnderFaults(t *testing.T) {
+	t.Parallel()
+	for _, way := range ways {
+		for place := range way.told {
+			for _, kind := range faults[1:] {
+				t.Run(fmt.Sprintf("%s, fault %d at event %d", way.name, kind, place), func(t *testing.T) {
+					t.Parallel()
+					newShop(t, kinds["sqlite"](t)).requireWay(t, kind, place, way.told, way.want, way.books)
+				})
+			}
+		}
+	}
+}
+
+// requireWay tells facts, one of them under a fault, then all of them again, and checks what became of the order's money.
+func (s *shop) requireWay(t *testing.T, kind fault, place int, told []function.Payload, want []string, books paymentprovider.Account) {
+	t.Helper()
+	events := make([]event.Event, len(told))
+	for i, p := range told {
+		if p, ok := p.(order.Paid); ok && p.TransactionID == "CH" {
+			p.TransactionID = s.provider.Charges("12345")[0].ID
+			told[i] = p
+		}
+		events[i] = newEvent(t, fmt.Sprintf("event-%d", i), told[i])
+		if i == place {
+			if err := s.handleUnder(kind, events[i]); err != nil && function.VerdictOf(err) != function.Retry && function.VerdictOf(err) != function.Broken {
+				t.Errorf("under a fault: %v", err)
+			}
+		}
+		for range 2 {
+			if err := s.handle(events[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, e := range events {
+		if err := s.handle(e); err != nil {
+			t.Errorf("delivered again: %v", err)
+		}
+	}
+	ids := strings.NewReplacer()
+	if all := s.provider.Charges("12345"); len(all) > 0 {
+		ids = strings.NewReplacer(all[0].ID, "CH")
+	}
+	got := s.told()["12345"]
+	for i, line := range lines(got) {
+		if all := s.provider.Refunds("12345"); len(all) > 0 {
+			line = strings.ReplaceAll(line, all[0].ID, "RE")
+		}
+		if i >= len(want) || ids.Replace(line) != want[i] {
+			t.Errorf("told %s", line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d events, want %d", len(got), len(want))
+	}
+	books.OrderID = "12345"
+	if diff := cmp.Diff(books, s.account("12345"), cmp.Comparer(money.Amount.Equal)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Ids follow from the event that led to a fact, so that they are the same whenever it is delivered.
+func TestIDsFollowFromEvents(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		s.tell(created("12345", "99.90"), cancelledOrder("12345"))
+		got := s.told()["12345"]
+		want := []string{
+			function.EmittedID("payment", "/order-service", "event-1", 0), function.EmittedID("payment", "/order-service", "event-2", 1),
+		}
+		for i, e := range got {
+			if e.ID() != want[i] || e.Extensions()[function.CausationID] != fmt.Sprintf("event-%d", i+1) || e.Subject() != "12345" {
+				t.Errorf("event %d: %s", i, e)
+			}
+		}
+	})
+}
+
+// An order that is called off while nobody knows whether it was charged is charged and refunded, in this order.
+func TestCalledOffInDoubt(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		if err := s.handleUnder(lose, s.event(created("12345", "99.90"))); function.VerdictOf(err) != function.Broken {
+			t.Fatalf("got %v", err)
+		}
+		s.tell(cancelledOrder("12345"), created("12345", "99.90"))
+		got := lines(s.told()["12345"])
+		if a := s.account("12345"); len(got) != 2 || a.Charges != 1 || a.Refunds != 1 || !strings.HasPrefix(got[0], "processed") || !strings.HasPrefix(got[1], "refunded") {
+			t.Errorf("told %q, account %+v", got, a)
+		}
+	})
+}
+
+func TestTheFirstAmountCounts(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		s.tell(created("12345", "99.90"))
+		s.tell(created("12345", "99.9")) // the same
+		other := created("12345", "99.90")
+		other.Currency = "USD"
+		for _, again := range []order.Created{created("12345", "1"), other} {
+			err := s.handle(s.event(again))
+			var amount *AmountError
+			if function.VerdictOf(err) != function.Dropped || !errors.As(err, &amount) || amount.OrderID != "12345" || amount.Kept.String() != "99.90" {
+				t.Errorf("got %v", err)
+			}
+		}
+		if got := s.told()["12345"]; len(got) != 1 || s.account("12345").Charged.String() != "99.90" {
+			t.Errorf("told %q, account %+v", lines(got), s.account("12345"))
+		}
+	})
+}
+
+// Somebody else took the money of an order that is paid or called off: people should hear of it.
+func TestPaidByHandBesides(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]function.Payload{
+		"charged": created("12345", "99.90"), "declined": created("12345", "99.13"), "cancelled": cancelledOrder("12345"),
+		"by hand": paid("12345", "99.90", "txn-0"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, s *shop) {
+				s.tell(before)
+				told := len(s.told()["12345"])
+				err := s.handle(s.event(paid("12345", "99.90", "txn-1")))
+				if function.VerdictOf(err) != function.Dropped || !strings.Contains(err.Error(), "order 12345 is paid by hand") {
+					t.Errorf("got %v", err)
+				}
+				if got := s.told()["12345"]; len(got) != 0 || told > 1 {
+					t.Errorf("told %q", lines(got))
+				}
+			})
+		})
+	}
+}
+
+// No attempt is spent while the provider is down, and the order is charged when it is up again.
+func TestTheProviderIsDownForAWhile(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		e := s.event(created("12345", "99.90"))
+		for _, mode := range []paymentprovider.Mode{
+			{State: paymentprovider.Down}, {State: paymentprovider.Hanging}, {State: paymentprovider.Losing},
+		} {
+			if err := s.provider.SetMode(mode); err != nil {
+				t.Fatal(err)
+			}
+			err := s.handle(e)
+			var down *function.UnavailableError
+			if !errors.As(err, &down) || down.Dependency != "payment-provider" || strings.Contains(err.Error(), key) {
+				t.Errorf("%s: got %v", mode.State, err)
+			}
+		}
+		if got := s.told(); len(got) != 0 {
+			t.Errorf("told %v", got)
+		}
+		if err := s.provider.SetMode(paymentprovider.Mode{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.handle(e); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.told()["12345"]; len(got) != 1 || s.account("12345").Charges != 1 {
+			t.Errorf("told %q, account %+v", lines(got), s.account("12345"))
+		}
+	})
+}
+
+func TestWhatIsDeadLettered(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		for _, p := range []function.Payload{
+			created("a\x00b", "1"), paid("a", "1", "t\x00"), cancelledOrder("a\x00b"), rejectedOrder("a\x00b"), order.Created{},
+		} {
+			if err := s.handle(s.event(p)); function.VerdictOf(err) != function.DeadLetter {
+				t.Errorf("%T: got %v", p, err)
+			}
+		}
+		// The provider knows the payment's id with another amount: nobody may say that the order is paid, or that it is not.
+		s.tell(created("12345", "99.90"))
+		if _, err := s.ledger.db.Write().ExecContext(t.Context(), "UPDATE payments SET state = 'charging', amount = '1'"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.handle(s.event(created("12345", "1"))); function.VerdictOf(err) != function.DeadLetter || !strings.Contains(err.Error(), "order 12345") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestPassBy(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, kinds["sqlite"](t))
+	for _, p := range []function.Payload{
+		order.Shipped{OrderID: "1", CustomerID: "2"}, order.Refunded{OrderID: "1", CustomerID: "2"},
+	} {
+		s.tell(p)
+	}
+	if types := s.Types(); len(types) != 13 {
+		t.Errorf("%d types are accepted: %v", len(types), types)
+	}
+}
+
+func TestTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		if err := s.ledger.close(); err != nil {
+			t.Fatal(err)
+		}
+		err := s.handle(s.event(created("12345", "99.90")))
+		var down *function.UnavailableError
+		if !errors.As(err, &down) || down.Dependency != "payment-database" || len(s.provider.Charges("")) != 0 {
+			t.Errorf("got %v, booked %v", err, s.provider.Charges(""))
+		}
+	})
+}
