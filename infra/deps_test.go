@@ -152,6 +152,18 @@ var arrows = []arrow{
 
 // libraries are what functions import beside the runtime's words, each with its reason.
 var libraries = map[string][]string{
+	"inventory": {
+		"./runtime/database", // its tables
+		"./runtime/outbox",   // the events that tell of their changes
+	},
+	"order-api": {
+		"github.com/danielgtaylor/huma/v2/...",     // HTTP, and what OpenAPI says about it
+		"github.com/go-json-experiment/json/...",   // bodies
+		"github.com/google/uuid",                   // ids of orders and requests
+		"go.opentelemetry.io/otel/propagation/...", // the trace of a request goes on in its events
+		"./runtime/database",                       // where answers are kept for requests that are repeated
+		"./runtime/eventstore",                     // the error of an order that has another version
+	},
 	"notification-requested": {
 		"./runtime/config",                       // secrets in its settings
 		"github.com/wneessen/go-mail/...",        // SMTP
@@ -249,6 +261,9 @@ func TestArrowsForbid(t *testing.T) {
 		{"./functions/order-paid/bootstrap", "example.org/x", "github.com/stretchr/testify/assert", "no test code"},
 		{"./functions/order-paid", "", "./functions/order-created", "never another function"},
 		{"./functions/order-paid", "", "./runtime/pipeline", "never another function"},
+		{"./functions/order-paid", "", "github.com/danielgtaylor/huma/v2", "never another function"},
+		{"./functions/order-api", "", "./functions/order-paid", "never another function"},
+		{"./functions/order-api", "", "modernc.org/sqlite", "only the stores know"},
 		{"./functions/order-paid", "", "github.com/wneessen/go-mail", "never another function"},
 		{"./functions/order-paid", "", "github.com/cloudevents/sdk-go/v2/client", "never another function"},
 		{"./functions/order-paid/internal/x", "", "./functions/order-created", "never another function"},
@@ -285,6 +300,7 @@ func TestArrowsAllow(t *testing.T) {
 		"./functions/order-paid/internal/x":          {"net/http"},
 		"./functions/internal/order":                 {"time", "./cloudevents/order", "./runtime/function", "github.com/go-json-experiment/json"},
 		"./functions/notification-requested":         {"github.com/wneessen/go-mail", "./runtime/config"},
+		"./functions/order-api":                      {"net/http", "github.com/danielgtaylor/huma/v2/adapters/humago", "./functions/internal/orderstore", "./runtime/database"},
 		"./functions/notification-service/bootstrap": {"./functions/order-paid", "./functions/order-created", "./runtime/boot"},
 		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline", "./runtime/database"},
 		"./runtime/database":                         {"database/sql", "./runtime/config", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "github.com/pressly/goose/v3"},
