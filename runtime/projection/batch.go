@@ -1,0 +1,193 @@
+package projection
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/millrace/millrace/runtime/database"
+	"github.com/millrace/millrace/runtime/eventstore"
+)
+
+// step applies the next page of events to g. horizon was read before: no event can appear at it or before it any more.
+// Where another process was faster nothing is done, and no error.
+func (p *Projection) step(ctx context.Context, g generation, horizon int64) error {
+	page, err := p.store.ReadAll(ctx, g.position, p.options.Batch)
+	if unreadable, ok := errors.AsType[*eventstore.UnreadableError](err); ok {
+		stop := Stop{Stream: unreadable.Stream, Version: unreadable.Version, Position: unreadable.Position, Reason: cut(unreadable.Error(), maxReason)}
+		return p.stop(ctx, g, stop, unreadable)
+	}
+	if err != nil {
+		return fmt.Errorf("projection %s: %w", p.definition.Name, err)
+	}
+	began := time.Now()
+	err = p.commit(ctx, g, page, horizon)
+	if failed, ok := errors.AsType[*applyError](err); ok && ctx.Err() == nil {
+		r := page[failed.index]
+		if failed.index == 0 {
+			return p.stop(ctx, g, stopBefore(r, failed.err), failed.err)
+		}
+		err = p.commit(ctx, g, page[:failed.index], horizon) // the next page begins, and ends, with it
+	}
+	if err != nil && !errors.Is(err, errMoved) {
+		return fmt.Errorf("projection %s, generation %d, events after position %d: %w", p.definition.Name, g.number, g.position, err)
+	}
+	return p.rest(ctx, time.Since(began))
+}
+
+// rest gives others a turn as long as the one that was taken. Only SQLite needs it: writers of other processes do not queue.
+func (p *Projection) rest(ctx context.Context, took time.Duration) error {
+	if p.db.Kind() != database.SQLite {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(took):
+		return nil
+	}
+}
+
+// commit applies a page, or as much of it as there is time for, and moves the position, in one transaction. An empty page says
+// that there is nothing up to horizon. A generation that is being built becomes the active one where it knows all up to
+// horizon, and no less than those that are built. It returns errMoved where g is not what it was.
+func (p *Projection) commit(ctx context.Context, g generation, page []eventstore.Recorded, horizon int64) error {
+	return p.db.Transact(ctx, func(tx *sql.Tx) error {
+		last := len(page) == 0 || page[len(page)-1].Position >= horizon
+		others, err := p.lock(ctx, tx, g, last && !g.built)
+		if err != nil {
+			return err
+		}
+		position, err := p.apply(ctx, tx, g, page)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			position = max(position, horizon)
+		}
+		const move = "UPDATE millrace_projections SET position = $2, followed = {now}, stopped = NULL WHERE generation = $1"
+		if _, err := tx.ExecContext(ctx, p.sql(move), g.number, position); err != nil {
+			return err
+		}
+		if g.built || position < horizon || furthest(others) > position {
+			return nil
+		}
+		return p.promote(ctx, tx, g)
+	})
+}
+
+// lock locks g and compares it with what was read, and locks those that are built as well, if asked to, and returns them.
+func (p *Projection) lock(ctx context.Context, tx *sql.Tx, g generation, all bool) (others []generation, err error) {
+	const rows = "WHERE generation = $1 OR ($2 AND name = $3 AND built IS NOT NULL) ORDER BY generation {lock}"
+	locked, err := selected(ctx, tx, p.db.Kind(), rows, g.number, all, p.definition.Name)
+	if err != nil {
+		return nil, err
+	}
+	err = errMoved
+	for _, row := range locked {
+		switch {
+		case row.number != g.number:
+			others = append(others, row)
+		case row.position == g.position && row.built == g.built:
+			err = nil
+		}
+	}
+	return others, err
+}
+
+func furthest(generations []generation) (position int64) {
+	for _, g := range generations {
+		position = max(position, g.position)
+	}
+	return position
+}
+
+// apply applies a page, or as much of it as there is time for, and returns the position it came to.
+func (p *Projection) apply(ctx context.Context, tx *sql.Tx, g generation, page []eventstore.Recorded) (position int64, err error) {
+	position = g.position
+	tables := p.tables(g)
+	until := time.Now().Add(p.options.BatchTime)
+	for i, r := range page {
+		if err := p.definition.Apply(ctx, tx, tables, r); err != nil {
+			return position, failure(i, err)
+		}
+		position = r.Position
+		if time.Now().After(until) {
+			break
+		}
+	}
+	return position, nil
+}
+
+// failure says which event of a page err is about, unless only the transaction has to be tried again.
+func failure(index int, err error) error {
+	if database.IsTransient(err) {
+		return err
+	}
+	return &applyError{index: index, err: err}
+}
+
+// promote makes g the active generation.
+func (p *Projection) promote(ctx context.Context, tx *sql.Tx, g generation) error {
+	for _, statement := range []string{
+		// Those of this schema and older ones retire, and so does g where there is a newer one.
+		`UPDATE millrace_projections SET retired = {now} WHERE name = $2 AND schema <= $3 AND generation <> $1 AND built IS NOT NULL AND retired IS NULL`,
+		`UPDATE millrace_projections SET built = {now}, retired = CASE WHEN EXISTS (
+			SELECT 1 FROM millrace_projections AS newer WHERE newer.name = $2 AND newer.schema > $3 AND newer.built IS NOT NULL
+		) THEN {now} END WHERE generation = $1`,
+	} {
+		if _, err := tx.ExecContext(ctx, p.sql(statement), g.number, p.definition.Name, p.definition.Schema); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop notes that g cannot take an event, and returns the error that says so.
+func (p *Projection) stop(ctx context.Context, g generation, s Stop, cause error) error {
+	stopped := &StoppedError{Projection: p.definition.Name, Schema: p.definition.Schema, Generation: g.number, Stop: s, Err: cause}
+	stopped.Since = time.Now().UTC().Truncate(time.Microsecond)
+	if known := g.stopped; known != nil && known.Position == s.Position {
+		stopped.Since = known.Since
+		if known.Reason == s.Reason {
+			return stopped
+		}
+	}
+	note, err := json.Marshal(stopped.Stop)
+	if err == nil {
+		const update = "UPDATE millrace_projections SET stopped = $3 WHERE generation = $1 AND position = $2"
+		err = p.db.Transact(ctx, func(tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, update, g.number, g.position, string(note))
+			return err
+		})
+	}
+	if err != nil {
+		return errors.Join(stopped, fmt.Errorf("note that projection %s stopped: %w", p.definition.Name, err))
+	}
+	return stopped
+}
+
+// seen notes that somebody follows g, several times in the grace after which it might be dropped.
+func (p *Projection) seen(ctx context.Context, g generation) error {
+	if g.unseen < p.options.Grace/4 {
+		return nil
+	}
+	err := p.db.Transact(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, p.sql("UPDATE millrace_projections SET followed = {now} WHERE generation = $1"), g.number)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note that projection %s is followed: %w", p.definition.Name, err)
+	}
+	return nil
+}
+
+// isStopped tells whether err is no more than that an event cannot be taken.
+func isStopped(err error) bool {
+	_, ok := errors.AsType[*StoppedError](err)
+	return ok
+}
