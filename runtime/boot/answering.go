@@ -15,9 +15,10 @@ import (
 
 // activity counts what is not a record's.
 type activity interface {
-	ChoreRan(telemetry.ChoreRun)
+	ChoreRan(r telemetry.ChoreRun)
+	ChoreMeasured(s telemetry.ChoreState)
 	Answering(service string) (done func())
-	Answered(telemetry.Request)
+	Answered(r telemetry.Request)
 }
 
 // answering is a service's handler with what the runtime puts around it, behind either door: time and size of a request are

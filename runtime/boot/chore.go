@@ -22,6 +22,10 @@ const (
 	choreGrace = 500 * time.Millisecond
 	// choreReminder is how often it is told that a chore keeps failing.
 	choreReminder = time.Minute
+	// measureInterval is how often a chore is asked how far it is behind.
+	measureInterval = 10 * time.Second
+	// measureTimeout is how long it may take to tell.
+	measureTimeout = 2 * time.Second
 	// stackLimit bounds the stack of a panic in the log, in bytes.
 	stackLimit = 4 << 10
 )
@@ -36,6 +40,8 @@ type chore struct {
 	// failures counts the failed runs since one that succeeded. told is when a failure was last written to the log.
 	failures int
 	told     time.Time
+	// measured is when it was last asked how far it is behind.
+	measured time.Time
 }
 
 // choresOf returns the chores of a handler, none where it is no function.Worker.
@@ -80,7 +86,7 @@ func (c *chore) run(ctx context.Context, publish function.Publish) error {
 	result := make(chan error, 1)
 	go func() {
 		defer close(returned)
-		result <- c.call(ctx, publish)
+		result <- caught(func() error { return c.Run(ctx, publish) })
 	}()
 	select {
 	case err := <-result:
@@ -95,22 +101,22 @@ func (c *chore) run(ctx context.Context, publish function.Publish) error {
 	}
 }
 
-// call calls Run and turns a panic into an error.
-func (c *chore) call(ctx context.Context, publish function.Publish) (err error) {
+// caught calls a function and turns a panic into an error.
+func caught(call func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			stack := debug.Stack()
 			err = &function.PanicError{Value: v, Stack: stack[:min(len(stack), stackLimit)]}
 		}
 	}()
-	return c.Run(ctx, publish)
+	return call()
 }
 
 // choreRunner runs the chores of a program, behind either door.
 type choreRunner struct {
 	log     *slog.Logger
 	publish function.Publish
-	ran     func(telemetry.ChoreRun)
+	counts  activity
 	// report has readiness tell what keeps a chore from its work, or nil.
 	report func(component string, err error)
 }
@@ -121,12 +127,33 @@ func (r *choreRunner) once(ctx context.Context, c *chore) error {
 	err := c.run(ctx, r.publish)
 	if err != nil && ctx.Err() != nil {
 		r.log.Warn("a chore was cut off: what is due waits for the next run", c.attrs("error", err)...)
-		return nil
+		return nil //nolint:nilerr // it was its time that was over
 	}
-	r.ran(telemetry.ChoreRun{Program: c.program, Chore: c.Name, Took: time.Since(started), Err: err})
+	r.counts.ChoreRan(telemetry.ChoreRun{Program: c.program, Chore: c.Name, Took: time.Since(started), Err: err})
 	r.report(c.String(), err)
 	r.tell(c, err)
+	r.measure(ctx, c)
 	return err
+}
+
+// measure asks the chore how far it is behind, unless it was asked lately.
+func (r *choreRunner) measure(ctx context.Context, c *chore) {
+	if c.Measure == nil || time.Since(c.measured) < measureInterval {
+		return
+	}
+	c.measured = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
+	defer cancel()
+	var values map[string]float64
+	err := caught(func() (err error) {
+		values, err = c.Measure(ctx)
+		return err
+	})
+	if err != nil {
+		r.log.Debug("how far a chore is behind is not known", c.attrs("error", err)...)
+		return
+	}
+	r.counts.ChoreMeasured(telemetry.ChoreState{Program: c.program, Chore: c.Name, Values: values})
 }
 
 // tell writes a line for the first failure, for one in a minute while they go on, and for their end.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,13 +25,16 @@ type looped struct {
 	fails atomic.Bool
 	takes atomic.Int64
 
+	activity
+
 	mu  sync.Mutex
 	log bytes.Buffer
 	// began are the times of the runs since the start.
 	began []time.Duration
 	// counted are the runs that were counted, unready what readiness was told last.
-	counted []telemetry.ChoreRun
-	unready error
+	counted  []telemetry.ChoreRun
+	measured []float64
+	unready  error
 }
 
 func loop(t *testing.T, every time.Duration) *looped {
@@ -39,6 +43,13 @@ func loop(t *testing.T, every time.Duration) *looped {
 	start := time.Now()
 	c := &chore{program: "shop", Chore: function.Chore{
 		Name: "tidy", Every: every, Wake: l.wake,
+		Measure: func(context.Context) (map[string]float64, error) {
+			waiting := time.Since(start).Seconds()
+			if waiting > 50 {
+				panic("no more")
+			}
+			return map[string]float64{"waiting": waiting}, nil
+		},
 		Run: func(ctx context.Context, _ function.Publish) error {
 			l.locked(func() { l.began = append(l.began, time.Since(start)) })
 			select {
@@ -54,10 +65,19 @@ func loop(t *testing.T, every time.Duration) *looped {
 	}}
 	l.loops = startChores(&choreRunner{
 		log:    slog.New(slog.NewTextHandler(l, nil)),
-		ran:    func(r telemetry.ChoreRun) { l.locked(func() { l.counted = append(l.counted, r) }) },
+		counts: l,
 		report: func(_ string, err error) { l.locked(func() { l.unready = err }) },
 	}, []*chore{c})
 	return l
+}
+
+// ChoreRan and ChoreMeasured count.
+func (l *looped) ChoreRan(r telemetry.ChoreRun) {
+	l.locked(func() { l.counted = append(l.counted, r) })
+}
+
+func (l *looped) ChoreMeasured(s telemetry.ChoreState) {
+	l.locked(func() { l.measured = append(l.measured, s.Values["waiting"]) })
 }
 
 func (l *looped) locked(do func()) {
@@ -154,6 +174,18 @@ func TestAChoreThatFailsBacksOff(t *testing.T) {
 		l.loops.finish(time.Now())
 		if l.unready != nil || !strings.Contains(l.log.String(), "a chore succeeds again") {
 			t.Errorf("unready: %v, log:\n%s", l.unready, &l.log)
+		}
+	})
+}
+
+func TestAChoreIsAskedHowFarItIsBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := loop(t, time.Second)
+		l.after(time.Minute)
+		l.loops.finish(time.Now())
+		if want := []float64{0, 10, 20, 30, 40, 50}; !slices.Equal(l.measured, want) {
+			t.Errorf("measured %v, want %v", l.measured, want)
 		}
 	})
 }

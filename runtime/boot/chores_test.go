@@ -53,12 +53,12 @@ func (b *bundle) working(t *testing.T, w *worker, handle func(context.Context, e
 }
 
 // fact returns an event as an outbox keeps it: complete.
-func fact(id, key string) event.Event {
+func fact(id string) event.Event {
 	e := event.New()
 	e.SetID(id)
 	e.SetType(outType)
 	e.SetSource("/shop")
-	e.SetExtension(function.PartitionKey, key)
+	e.SetExtension(function.PartitionKey, "k")
 	return e
 }
 
@@ -101,11 +101,11 @@ func TestAChorePublishesWhenItIsWoken(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	outbox := newBox()
-	outbox.put(fact("left by the process before", "k"))
+	outbox.put(fact("left by the process before"))
 	b.start(t, b.working(t, &worker{chores: []function.Chore{outbox.relay(b.out)}}, nil))
 	b.Records(t, b.out, 1)
-	outbox.put(fact("b", "k"))
-	outbox.put(fact("c", "k"))
+	outbox.put(fact("b"))
+	outbox.put(fact("c"))
 	var ids []string
 	for _, r := range b.Records(t, b.out, 3) {
 		ids = append(ids, header(r, "ce_id"))
@@ -184,7 +184,7 @@ func TestTheLastRunComesBehindTheHandlersAndTheCloseBehindBoth(t *testing.T) {
 		if closed.Load() {
 			t.Error("a handler runs on what is closed")
 		}
-		outbox.put(fact("last", "k"))
+		outbox.put(fact("last"))
 		return nil, nil
 	}
 	spec := b.working(t, &worker{chores: []function.Chore{relay}, closed: func() { closed.Store(true) }}, handle)
@@ -240,13 +240,13 @@ func TestPublishTellsTheOutcomeOfEachEvent(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	outcomes := make(chan []error, 1)
-	large := fact("large", "k")
+	large := fact("large")
 	if err := large.SetData(event.ApplicationJSON, strings.Repeat("x", 2<<20)); err != nil {
 		t.Fatal(err)
 	}
 	b.start(t, b.working(t, &worker{chores: []function.Chore{{Name: "once", Every: time.Hour, Run: func(ctx context.Context, publish function.Publish) error {
 		select {
-		case outcomes <- publish(ctx, b.out, fact("a", "k"), large, fact("b", "k")):
+		case outcomes <- publish(ctx, b.out, fact("a"), large, fact("b")):
 		default:
 		}
 		return nil

@@ -116,7 +116,7 @@ func (d *lambdaDoor) open(ctx context.Context, platform *lambdaSettings) error {
 	if err := d.trace(); err != nil {
 		return err
 	}
-	d.runner = &choreRunner{log: d.log, ran: d.metrics.ChoreRan, report: func(string, error) {}}
+	d.runner = &choreRunner{log: d.log, counts: d.metrics, report: func(string, error) {}}
 	out, err := d.outlet(platform)
 	if err != nil {
 		return err

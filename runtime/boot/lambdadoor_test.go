@@ -58,7 +58,7 @@ func child() {
 			New: func(function.Lookup) (function.Handler, error) {
 				h := function.Raw(func(ctx context.Context, e event.Event) ([]event.Event, error) {
 					if e.Subject() == "stores" {
-						outbox.put(fact("stored-"+e.ID(), "k"))
+						outbox.put(fact("stored-" + e.ID()))
 						return nil, nil
 					}
 					return answer(ctx, e)

@@ -38,7 +38,7 @@ func childChores(outbox *box) []function.Chore {
 func childShop() function.Service {
 	outbox := newBox()
 	mux := ordersMux()
-	mux.HandleFunc("POST /orders/{id}", func(_ http.ResponseWriter, r *http.Request) { outbox.put(fact(r.PathValue("id"), "k")) })
+	mux.HandleFunc("POST /orders/{id}", func(_ http.ResponseWriter, r *http.Request) { outbox.put(fact(r.PathValue("id"))) })
 	mux.HandleFunc("/echo/", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		http.SetCookie(w, &http.Cookie{Name: "a", Value: "1"})

@@ -40,6 +40,9 @@ func (*meter) ExpectChore(string, string) {}
 // ChoreRan does nothing.
 func (*meter) ChoreRan(telemetry.ChoreRun) {}
 
+// ChoreMeasured does nothing.
+func (*meter) ChoreMeasured(telemetry.ChoreState) {}
+
 // Answering does nothing.
 func (*meter) Answering(string) (done func()) { return func() {} }
 

@@ -10,7 +10,7 @@ import (
 // (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-run-lambda-schedule.html).
 type scheduled struct {
 	Source     string `json:"source"`
-	DetailType string `json:"detail-type"`
+	DetailType string `json:"detail-type"` //nolint:tagliatelle // EventBridge's name
 }
 
 // scheduledType is the detail-type of such an event.

@@ -94,8 +94,13 @@ func (s *apiServer) serve(ctx context.Context, drain time.Duration) error {
 	case <-ctx.Done():
 	}
 	err := s.shutdown(ctx, drain)
-	<-served
-	return err
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
+	if err != nil {
+		return fmt.Errorf("HTTP server of %s at %s: %w", s.service, s.listener.Addr(), err)
+	}
+	return nil
 }
 
 func (s *apiServer) shutdown(ctx context.Context, drain time.Duration) error {

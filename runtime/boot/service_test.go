@@ -299,7 +299,7 @@ func TestTheChoresOfAServiceRun(t *testing.T) {
 	b := setup(t)
 	outbox := newBox()
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /orders/{id}", func(_ http.ResponseWriter, r *http.Request) { outbox.put(fact(r.PathValue("id"), "k")) })
+	mux.HandleFunc("POST /orders/{id}", func(_ http.ResponseWriter, r *http.Request) { outbox.put(fact(r.PathValue("id"))) })
 	a := serve(t, b, mux, outbox.relay(b.out))
 	a.call(t, "POST", "/orders/1", "")
 	b.Records(t, b.out, 1)

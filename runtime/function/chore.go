@@ -44,7 +44,10 @@ type Chore struct {
 	// until a run succeeds, and Run is called again after a back-off. So is a panic. The context ends when
 	// the process has to leave, or shortly before the deadline of the invocation; a run that ends with it has not failed.
 	Run func(ctx context.Context, publish Publish) error
-	// Topics are what Run publishes to. The runtime does not start unless the cluster has them, and Publish refuses others.
+	// Measure tells how far Run is behind, for metrics, by names such as "waiting" and "oldest_seconds". It is asked after a
+	// run, every 10 s at most. May be nil.
+	Measure func(ctx context.Context) (map[string]float64, error)
+	// Topics are what Run publishes to, where that is known: the runtime does not start unless the cluster has them.
 	Topics []string
 }
 

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"strings"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -47,6 +48,25 @@ func TraceOf(e event.Event) Trace {
 	parent, _ := ec.Extensions[TraceParent].(string)
 	state, _ := ec.Extensions[TraceState].(string)
 	return NewTrace(parent, state)
+}
+
+type traceKey struct{}
+
+// TraceFrom returns the trace that the attempt or request with the context ctx belongs to, and the span that it is, where there
+// is one: what events carry that a handler stores to be published later. [Trace.Stamp] has them carry it. What a handler
+// returns is stamped by the runtime.
+func TraceFrom(ctx context.Context) Trace {
+	t, _ := ctx.Value(traceKey{}).(Trace)
+	return t
+}
+
+// WithTrace returns a context that carries t to a handler; the zero Trace leaves ctx as it is. The runtime calls it; tests of
+// handlers may.
+func WithTrace(ctx context.Context, t Trace) context.Context {
+	if t.IsZero() {
+		return ctx
+	}
+	return context.WithValue(ctx, traceKey{}, t)
 }
 
 // IsZero tells whether there is no trace.

@@ -118,3 +118,15 @@ func FuzzTraceParent(f *testing.F) {
 		}
 	})
 }
+
+func TestTheTraceOfAContext(t *testing.T) {
+	t.Parallel()
+	if got := function.TraceFrom(t.Context()); !got.IsZero() {
+		t.Errorf("got %+v", got)
+	}
+	want := function.NewTrace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=b")
+	ctx := function.WithTrace(t.Context(), want)
+	if got := function.TraceFrom(function.WithTrace(ctx, function.Trace{})); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

@@ -144,7 +144,7 @@ func (b *Outbox) Wake() {
 
 // Chore returns the relay as the runtime runs it. Its name is "outbox".
 func (b *Outbox) Chore() function.Chore {
-	return function.Chore{Name: "outbox", Every: poll, Wake: b.wake, Topics: b.options.Topics, Run: b.run}
+	return function.Chore{Name: "outbox", Every: poll, Wake: b.wake, Topics: b.options.Topics, Run: b.run, Measure: b.measure}
 }
 
 func (b *Outbox) run(ctx context.Context, publish function.Publish) error {

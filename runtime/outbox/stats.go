@@ -54,6 +54,14 @@ func (b *Outbox) Stats(ctx context.Context) (Stats, error) {
 	return s, wrap("look for events that are stuck", err)
 }
 
+// measure is what metrics show of Stats.
+func (b *Outbox) measure(ctx context.Context) (map[string]float64, error) {
+	s, err := b.Stats(ctx)
+	return map[string]float64{
+		"waiting": float64(s.Waiting), "oldest_seconds": s.Oldest.Seconds(), "stuck": float64(s.StuckKeys),
+	}, err
+}
+
 func (b *Outbox) stuck(ctx context.Context) ([]Stuck, error) {
 	rows, err := b.db.Read().QueryContext(ctx, b.dialect.stuck, maxStuck)
 	if err != nil {

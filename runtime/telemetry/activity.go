@@ -17,6 +17,14 @@ type ChoreRun struct {
 	Err error
 }
 
+// ChoreState is how far a function.Chore is behind.
+type ChoreState struct {
+	Program string
+	Chore   string
+	// Values are the numbers that the chore tells, by their names.
+	Values map[string]float64
+}
+
 // Request is one HTTP request that a service has answered.
 type Request struct {
 	Service string

@@ -13,6 +13,7 @@ type activity struct {
 	runs     *prometheus.CounterVec
 	failures *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	states   *prometheus.GaugeVec
 
 	requests       *prometheus.CounterVec
 	requestSeconds *prometheus.HistogramVec
@@ -29,9 +30,12 @@ func newActivity() activity {
 		}, labels)
 	}
 	return activity{
-		runs:           counter("chore_runs_total", "Runs of a chore, failed ones included.", "program", "chore"),
-		failures:       counter("chore_errors_total", "Runs of a chore that failed.", "program", "chore"),
-		seconds:        seconds("chore_duration_seconds", "Time of one run of a chore.", "program", "chore"),
+		runs:     counter("chore_runs_total", "Runs of a chore, failed ones included.", "program", "chore"),
+		failures: counter("chore_errors_total", "Runs of a chore that failed.", "program", "chore"),
+		seconds:  seconds("chore_duration_seconds", "Time of one run of a chore.", "program", "chore"),
+		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "chore_state", Help: "How far a chore is behind, as it tells by itself.",
+		}, []string{"program", "chore", "measure"}),
 		requests:       counter("http_requests_total", "HTTP requests that were answered.", "service", "method", "route", "code"),
 		requestSeconds: seconds("http_request_duration_seconds", "Time until an HTTP request was answered.", "service", "method", "route"),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -41,7 +45,7 @@ func newActivity() activity {
 }
 
 func (a *activity) collectors() []prometheus.Collector {
-	return []prometheus.Collector{a.runs, a.failures, a.seconds, a.requests, a.requestSeconds, a.inFlight}
+	return []prometheus.Collector{a.runs, a.failures, a.seconds, a.states, a.requests, a.requestSeconds, a.inFlight}
 }
 
 // ExpectChore makes the series of a chore, so that an alert sees its first error as an increase.
@@ -57,6 +61,13 @@ func (m *Metrics) ChoreRan(r ChoreRun) {
 	m.activity.seconds.WithLabelValues(r.Program, r.Chore).Observe(r.Took.Seconds())
 	if r.Err != nil {
 		m.activity.failures.WithLabelValues(r.Program, r.Chore).Inc()
+	}
+}
+
+// ChoreMeasured sets how far a chore is behind.
+func (m *Metrics) ChoreMeasured(s ChoreState) {
+	for name, value := range s.Values {
+		m.activity.states.WithLabelValues(s.Program, s.Chore, name).Set(value)
 	}
 }
 

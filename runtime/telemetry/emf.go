@@ -55,6 +55,7 @@ const (
 //	chore_runs_total                  runs of a chore, failed ones included
 //	chore_errors_total                runs of a chore that failed
 //	chore_duration_seconds            time of runs: a distribution
+//	chore_…                           how far it is behind: for an outbox chore_waiting, chore_oldest_seconds, chore_stuck
 //
 //	with the dimensions service and route
 //	http_requests_total               requests that were answered

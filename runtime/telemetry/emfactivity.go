@@ -11,6 +11,8 @@ import (
 type choreCounts struct {
 	runs, errors int
 	took         durations
+	// state is how far it is behind, nil where it did not tell.
+	state map[string]float64
 }
 
 // routeCounts are the requests to a route since the last line.
@@ -19,15 +21,28 @@ type routeCounts struct {
 	took                                 durations
 }
 
+// chore returns the counts of a chore. Who calls it holds the lock.
+func (m *EMF) chore(name string) *choreCounts {
+	c, ok := m.chores[name]
+	if !ok {
+		c = &choreCounts{}
+		m.chores[name] = c
+	}
+	return c
+}
+
+// ChoreMeasured notes how far a chore is behind.
+func (m *EMF) ChoreMeasured(s ChoreState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.chore(s.Chore).state = s.Values
+}
+
 // ChoreRan counts a run of a chore.
 func (m *EMF) ChoreRan(r ChoreRun) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c, ok := m.chores[r.Chore]
-	if !ok {
-		c = &choreCounts{}
-		m.chores[r.Chore] = c
-	}
+	c := m.chore(r.Chore)
 	c.runs++
 	c.took.add(r.Took)
 	if r.Err != nil {
@@ -66,6 +81,9 @@ func (m *EMF) takeActivity(at time.Time) []*emfLine {
 		line.count("chore_runs_total", c.runs)
 		line.count("chore_errors_total", c.errors)
 		line.seconds("chore_duration_seconds", &c.took)
+		for _, measure := range slices.Sorted(maps.Keys(c.state)) {
+			line.add("chore_"+measure, "None", c.state[measure])
+		}
 		lines = append(lines, line)
 		*c = choreCounts{}
 	}

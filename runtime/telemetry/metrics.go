@@ -42,6 +42,8 @@ const (
 //	chore_runs_total{program, chore}                                          runs of a chore, failed ones included
 //	chore_errors_total{program, chore}                                        runs of a chore that failed
 //	chore_duration_seconds{program, chore}                                    time of runs of a chore
+//	chore_state{program, chore, measure}                                      how far a chore is behind: for an outbox waiting,
+//	                                                                          oldest_seconds and stuck
 //	http_requests_total{service, method, route, code}                         requests that were answered
 //	http_request_duration_seconds{service, method, route}                     time until they were
 //	http_requests_in_flight{service}                                          requests that are being answered

@@ -14,15 +14,15 @@ import (
 )
 
 // StartRequest starts the span of an HTTP request, in the trace that its header traceparent names, and returns the context for
-// what answers it. Call end with what became of it; the span is not sent otherwise. The path of the request is left out: it
-// may name a person.
+// what answers it, in which [function.TraceFrom] finds the span, or what the header names where no spans are made. Call end with
+// what became of it; the span is not sent otherwise. The path of the request is left out: it may name a person.
 func (t *Tracing) StartRequest(ctx context.Context, r *http.Request) (_ context.Context, end func(Request)) {
-	if t == nil {
-		return ctx, func(Request) {}
-	}
 	parent := function.NewTrace(r.Header.Get(function.TraceParent), r.Header.Get(function.TraceState))
+	if t == nil {
+		return function.WithTrace(ctx, parent), func(Request) {}
+	}
 	ctx, span := t.startKind(ctx, trace.SpanKindServer, r.Method, parent)
-	return ctx, func(done Request) { endRequest(span, done) }
+	return function.WithTrace(ctx, traceOfSpan(span)), func(done Request) { endRequest(span, done) }
 }
 
 // endRequest ends a span with what became of the request. An error of the client is none of the service.

@@ -39,7 +39,7 @@ const (
 // for their transaction.
 //
 // Spans wait in a bounded queue and are sent in batches, in the background; those that do not fit, or that cannot be sent,
-// are lost. Handlers find their span in their context.
+// are lost. Handlers find their span in their context, also as [function.TraceFrom].
 //
 // A nil *Tracing makes no spans: each method does nothing. Methods may be called concurrently.
 type Tracing struct {
@@ -97,7 +97,9 @@ func (t *Tracing) Middleware(spec function.Spec) pipeline.Middleware {
 	return func(next pipeline.Handler) pipeline.Handler {
 		return func(ctx context.Context, d *pipeline.Delivery) error {
 			ctx, span := t.start(ctx, name, d.Trace(), d.Started, options)
-			d.SetTrace(traceOfSpan(span))
+			made := traceOfSpan(span)
+			d.SetTrace(made)
+			ctx = function.WithTrace(ctx, made)
 			if span.IsRecording() {
 				describe(span, d)
 			}
