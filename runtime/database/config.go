@@ -69,5 +69,5 @@ func openServer(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DB{kind: Postgres, read: db, write: db}, nil
+	return &DB{kind: Postgres, read: db, write: db, transactions: db}, nil
 }

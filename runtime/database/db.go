@@ -15,12 +15,16 @@ const (
 	// about which each is longer than the last one.
 	transactTries = 5
 	transactPause = 5 * time.Millisecond
+	// busyTimeout is how long SQLite waits for another process that writes.
+	busyTimeout = 5 * time.Second
 )
 
 // DB is an open database. Open one with [Open]. Its methods may be called from many goroutines.
 type DB struct {
 	kind        Kind
 	read, write *sql.DB
+	// transactions are the connections of Transact.
+	transactions *sql.DB
 	// turn is held by the goroutine whose transaction writes. Those that wait for it get it in their order, which database/sql
 	// does not promise for connections. nil: there are many connections.
 	turn chan struct{}
@@ -33,7 +37,8 @@ func (db *DB) Kind() Kind { return db.kind }
 // the database as it was when it first read.
 func (db *DB) Read() *sql.DB { return db.read }
 
-// Write returns the connections for writing. In SQLite it is one.
+// Write returns the connections for single statements that write, and for transactions where Transact does not fit. In SQLite it is
+// one, which waits for Transact as another process does: for up to 5 seconds.
 func (db *DB) Write() *sql.DB { return db.write }
 
 // Transact calls do in a new transaction, which is committed when do returns nil and rolled back when do returns an error
@@ -66,7 +71,7 @@ func (db *DB) transact(ctx context.Context, do func(tx *sql.Tx) error) error {
 			return fmt.Errorf("wait for other writers: %w", ctx.Err())
 		}
 	}
-	tx, err := db.write.BeginTx(ctx, nil)
+	tx, err := db.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
@@ -81,6 +86,16 @@ func (db *DB) transact(ctx context.Context, do func(tx *sql.Tx) error) error {
 	return nil
 }
 
+// begin begins a transaction when no other process writes to the SQLite file.
+func (db *DB) begin(ctx context.Context) (*sql.Tx, error) {
+	for deadline := time.Now().Add(busyTimeout); ; {
+		tx, err := db.transactions.BeginTx(ctx, nil)
+		if err == nil || !isSQLiteBusy(err) || time.Now().After(deadline) {
+			return tx, err
+		}
+	}
+}
+
 // Migrate brings the tables up to date by the migrations (github.com/pressly/goose) in the folder of files that is named
 // after the kind: "sqlite" or "postgres". table keeps which ones were done. Several processes may migrate at once. It takes
 // 30 seconds at most.
@@ -90,8 +105,11 @@ func (db *DB) Migrate(ctx context.Context, files fs.FS, table string) error {
 
 // Close closes the connections, when the transactions and queries that run are over.
 func (db *DB) Close() error {
-	if db.read == db.write {
-		return db.write.Close()
+	var problems []error
+	for _, pool := range []*sql.DB{db.read, db.transactions, db.write} { // closing one twice does nothing
+		if pool != nil {
+			problems = append(problems, pool.Close())
+		}
 	}
-	return errors.Join(db.read.Close(), db.write.Close())
+	return errors.Join(problems...)
 }

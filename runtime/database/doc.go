@@ -21,9 +21,10 @@
 //
 // # Reading and writing
 //
-// [DB.Transact] and [DB.Write] write; [DB.Read] reads what is committed. In PostgreSQL both are the same pool. In SQLite one
-// connection writes, so whoever uses Write while it holds a transaction of the same DB waits for itself: use the
-// transaction. Several connections read meanwhile, and wait for no writer.
+// [DB.Transact] and [DB.Write] write; [DB.Read] reads what is committed. In PostgreSQL all are one pool. In SQLite one
+// transaction writes at a time: calls of Transact queue in their order, and take turns with other processes that have opened
+// the file. So whoever writes outside of its transaction, while it holds one, waits in vain. Several connections read
+// meanwhile, and wait for no writer.
 //
 // The package imports the drivers, the migrations library and runtime/config, and nothing else of the runtime.
 package database

@@ -17,4 +17,6 @@ func OpenSQLite(context.Context, string, int) (*sql.DB, error) {
 
 func openPools(context.Context, Config) (*DB, error) { return nil, errNoSQLite }
 
+func isSQLiteBusy(error) bool { return false }
+
 func isSQLiteDuplicate(error) bool { return false }

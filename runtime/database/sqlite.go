@@ -24,32 +24,47 @@ const readers = 4
 // connections. It has a write-ahead log, and what is committed is synced to the disk. A transaction writes from its
 // beginning: it waits for up to 5 seconds for that of another connection or process.
 func OpenSQLite(ctx context.Context, path string, connections int) (*sql.DB, error) {
-	return openSQLite(ctx, path, connections, writing("FULL"))
+	return openSQLite(ctx, path, connections, writing("FULL", busyTimeout))
 }
 
-// openPools opens a file for one connection that writes and several that read.
+// glance is how long a transaction of a [DB] waits for another process before it asks again. SQLite would ask once in 100 ms in
+// the end, and hardly ever find the database free where many write.
+const glance = 3 * time.Millisecond
+
+// openPools opens a file for one connection that writes at a time and several that read.
 func openPools(ctx context.Context, c Config) (*DB, error) {
 	path, synchronous := c.URL.Reveal(), "OFF"
 	if c.Durable {
 		synchronous = "FULL"
 	}
-	write, err := openSQLite(ctx, path, 1, writing(synchronous))
-	if err != nil {
-		return nil, err
+	db := &DB{kind: SQLite, turn: make(chan struct{}, 1)}
+	for _, pool := range []struct {
+		db          **sql.DB
+		connections int
+		settings    url.Values
+	}{
+		{&db.write, 1, writing(synchronous, busyTimeout)},
+		{&db.transactions, 1, writing(synchronous, glance)},
+		{&db.read, readers, url.Values{"_pragma": {busy(busyTimeout), "query_only(1)"}}},
+	} {
+		var err error
+		if *pool.db, err = openSQLite(ctx, path, pool.connections, pool.settings); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
 	}
-	read, err := openSQLite(ctx, path, readers, url.Values{"_pragma": {"busy_timeout(5000)", "query_only(1)"}})
-	if err != nil {
-		return nil, errors.Join(err, write.Close())
-	}
-	return &DB{kind: SQLite, read: read, write: write, turn: make(chan struct{}, 1)}, nil
+	return db, nil
 }
 
-// writing are the settings of connections that write.
-func writing(synchronous string) url.Values {
+// writing are the settings of connections that write, and that wait for others for so long.
+func writing(synchronous string, timeout time.Duration) url.Values {
 	return url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")"},
+		"_pragma": {busy(timeout), "journal_mode(WAL)", "synchronous(" + synchronous + ")"},
 		"_txlock": {"immediate"},
 	}
+}
+
+func busy(timeout time.Duration) string {
+	return fmt.Sprintf("busy_timeout(%d)", timeout.Milliseconds())
 }
 
 func openSQLite(ctx context.Context, path string, connections int, settings url.Values) (*sql.DB, error) {
@@ -72,7 +87,7 @@ func pingSQLite(ctx context.Context, db *sql.DB) error {
 	defer cancel()
 	for {
 		err := db.PingContext(ctx)
-		if code, _ := sqliteCode(err); code != sqlite3.SQLITE_BUSY {
+		if !isSQLiteBusy(err) {
 			return err
 		}
 		select {
@@ -89,6 +104,11 @@ func sqliteCode(err error) (primary, extended int) {
 		return failure.Code() & 0xff, failure.Code()
 	}
 	return 0, 0
+}
+
+func isSQLiteBusy(err error) bool {
+	code, _ := sqliteCode(err)
+	return code == sqlite3.SQLITE_BUSY
 }
 
 func isSQLiteDuplicate(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -76,7 +77,14 @@ func (s stage) open(t testing.TB, o *outbox.Options) (*database.DB, *outbox.Outb
 			t.Errorf("close: %v", err)
 		}
 	})
-	box, err := outbox.New(t.Context(), db, o)
+	quiet := outbox.Options{}
+	if o != nil {
+		quiet = *o
+	}
+	if quiet.Log == nil {
+		quiet.Log = slog.New(slog.DiscardHandler)
+	}
+	box, err := outbox.New(t.Context(), db, &quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

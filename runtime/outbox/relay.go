@@ -80,7 +80,7 @@ func (b *Outbox) next(l *lease) (p *pass, more bool, err error) {
 // settle takes note of what became of events, and gives the lease back after the last ones. What was published may be removed
 // also when the lease is over: nobody needs to publish it again.
 func (b *Outbox) settle(ctx context.Context, l *lease, p *pass, last bool) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTime)
+	ctx, cancel := tidy(ctx)
 	defer cancel()
 	err := b.db.Transact(ctx, func(tx *sql.Tx) error {
 		for shard, positions := range p.removals() {
@@ -103,6 +103,16 @@ func (b *Outbox) settle(ctx context.Context, l *lease, p *pass, last bool) error
 	})
 	b.tell(ctx, p.failed)
 	return wrap("remove what was published", err)
+}
+
+// tidy returns a context that ends a while after ctx.
+func tidy(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(tidyTime, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }
 
 // pause returns how long an event rests that failed so many times before.
