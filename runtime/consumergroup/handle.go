@@ -38,7 +38,7 @@ func (c *claim) handle(d *delivery) lanes.Result {
 		return lanes.Again(crowded/2 + rand.N(crowded))
 	}
 	o := d.open()
-	o.Started, o.Publishing = now, c.session.yield
+	o.Started, o.Owned, o.Publishing = now, c.session.owned, c.session.yield
 	again, finished := c.attempt(d, o)
 	c.block(d, !finished && o.Blocked())
 	if finished {

@@ -1,6 +1,8 @@
 package consumergroup
 
 import (
+	"time"
+
 	"github.com/IBM/sarama"
 )
 
@@ -10,11 +12,14 @@ type session struct {
 	*member
 
 	membership *membership
+	// owned tells whether handlers may start.
+	owned func() bool
 }
 
 // Setup starts the heartbeats.
 func (s *session) Setup(joined sarama.ConsumerGroupSession) error {
 	s.membership = &membership{coordinator: s.coordinator, interval: s.config.Heartbeat, timeout: s.config.SessionTimeout}
+	s.owned = func() bool { return s.membership.holds(time.Now()) }
 	s.membership.join(joined)
 	s.monitor.Joined(s.pipeline.Group())
 	return nil

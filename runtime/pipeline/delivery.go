@@ -35,6 +35,9 @@ type Delivery struct {
 	// FirstFailure and LastFailure are the times of failed attempts, zero before the first.
 	FirstFailure, LastFailure time.Time
 
+	// Owned, where it is not nil, is asked right before the handler is called, when everything that can take its time is
+	// done: decoding, a look at what is remembered. Where it is false the handler is not called, and the record waits.
+	Owned func() bool
 	// Publishing, where it is not nil, is called when the attempt begins to wait for its events to be acknowledged, and what
 	// it returns when it has waited: a worker that waits so can do without its place.
 	Publishing func() (done func())

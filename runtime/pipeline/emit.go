@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -53,10 +54,16 @@ func (m *emitter) produce(ctx context.Context, d *Delivery) ([]event.Event, erro
 	return events, err
 }
 
+// errNotOwned says that the record may be somebody else's by now.
+var errNotOwned = errors.New("this process was stopped for so long that the record may be handled elsewhere")
+
 // call calls the handler, unless the record has had all of its calls.
 func (m *emitter) call(ctx context.Context, d *Delivery) ([]event.Event, error) {
 	if d.spent() {
 		return nil, ErrSpent
+	}
+	if d.Owned != nil && !d.Owned() {
+		return nil, &function.WaitError{Err: errNotOwned}
 	}
 	events, err := m.handler.Handle(ctx, d.Event)
 	if err != nil || len(events) == 0 {

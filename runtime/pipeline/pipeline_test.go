@@ -276,6 +276,26 @@ func TestEventsArePublishedBeforeTheRecordIsFinished(t *testing.T) {
 	}
 }
 
+// A process may be stopped after its record was picked up, and go on when another one owns the partition.
+func TestNoHandlerIsCalledForARecordThatIsNotOwnedAnyMore(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(context.Context, event.Event) ([]event.Event, error) { return nil, nil })
+	d, owned := cloudEvent(), false
+	d.Owned = func() bool { return owned }
+	for range 100 {
+		if again, finished := b.Handle(t.Context(), d); finished || again <= 0 {
+			t.Fatalf("finished %t, again after %s", finished, again)
+		}
+	}
+	if b.calls != 0 || d.Attempts != 0 || len(b.letters) != 0 {
+		t.Errorf("%d calls, %d attempts spent, %d dead letters", b.calls, d.Attempts, len(b.letters))
+	}
+	owned = true
+	if _, finished := b.Handle(t.Context(), d); !finished || b.calls != 1 {
+		t.Errorf("finished %t after %d calls when it is owned again", finished, b.calls)
+	}
+}
+
 func TestWhatEndsWithItsContextIsLeftForTheNextOwner(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -51,20 +51,21 @@ func openJournal(name string) (*journal, error) {
 }
 
 // writef panics where a line cannot be written: a member that nobody can judge must not go on.
-func (j *journal) writef(word, format string, args ...any) {
-	line := fmt.Appendf(nil, "%s %d", word, monotonic())
+func (j *journal) writef(at time.Duration, word, format string, args ...any) {
+	line := fmt.Appendf(nil, "%s %d", word, at)
 	if _, err := j.file.Write(fmt.Appendf(line, format+"\n", args...)); err != nil {
 		panic(err)
 	}
 }
 
-func (j *journal) joined()                     { j.writef(wordJoined, "") }
-func (j *journal) released(partition int64)    { j.writef(wordRelease, " %d", partition) }
-func (j *journal) end(call int64, word string) { j.writef(wordEnd, " %d %s", call, word) }
+func (j *journal) joined()                     { j.writef(monotonic(), wordJoined, "") }
+func (j *journal) released(partition int64)    { j.writef(monotonic(), wordRelease, " %d", partition) }
+func (j *journal) end(call int64, word string) { j.writef(monotonic(), wordEnd, " %d %s", call, word) }
 
-func (j *journal) start(event string) (call int64) {
+// start takes down that a handler began.
+func (j *journal) start(began time.Duration, event string) (call int64) {
 	call = j.calls.Add(1)
-	j.writef(wordStart, " %d %s", call, event)
+	j.writef(began, wordStart, " %d %s", call, event)
 	return call
 }
 

@@ -24,11 +24,11 @@ func TestJournal(t *testing.T) {
 	}
 	before := monotonic()
 	j.joined()
-	first := j.start("a")
-	second := j.start("b")
+	first := j.start(monotonic(), "a")
+	second := j.start(monotonic(), "b")
 	j.end(first, "failed")
 	j.released(2)
-	third := j.start("a")
+	third := j.start(monotonic(), "a")
 	j.end(third, "ok")
 	_ = second // killed in between
 
@@ -65,7 +65,7 @@ func TestJournalIsShared(t *testing.T) {
 	for range 20 {
 		workers.Go(func() {
 			for range 100 {
-				j.end(j.start("event"), "ok")
+				j.end(j.start(monotonic(), "event"), "ok")
 			}
 		})
 	}
@@ -134,7 +134,7 @@ func TestFollower(t *testing.T) {
 	if f.busy() {
 		t.Error("busy before anything was called")
 	}
-	call := j.start("a")
+	call := j.start(monotonic(), "a")
 	runtimetest.Eventually(t, "the call to be seen", f.busy)
 	if at := f.running["1"]; monotonic()-at < settled {
 		t.Error("a call counts that has only just begun")

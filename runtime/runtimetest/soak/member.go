@@ -82,11 +82,12 @@ var errAlways = errors.New("this event always fails")
 // handle does the work of an event. It does not look at its context: like much real work it cannot be stopped, only
 // waited for.
 func handle(j *journal, e event.Event) ([]event.Event, error) {
+	began := monotonic() // before anything that can take its time when the process is about to be stopped
 	var w work
 	if err := json.Unmarshal(e.Data(), &w); err != nil {
 		return nil, err
 	}
-	call := j.start(e.ID())
+	call := j.start(began, e.ID())
 	time.Sleep(time.Duration(w.Milliseconds) * time.Millisecond)
 	if w.Fails {
 		j.end(call, "failed")
