@@ -60,8 +60,9 @@ func (e *BuildError) Unwrap() error { return e.Err }
 
 // Build returns a function's bootstrap binary. It is the one that `sam build` or `make build` left, if there is one for
 // this machine: .aws-sam/build/LOGICALID/bootstrap, bin/functions/NAME/bootstrap. Else it is built into a cache, static
-// and with the tag lambda.norpc as for Lambda, but for this machine and with what a debugger needs. The go command knows
-// what has to be built again, so it is cheap to call Build before each start.
+// and with the tag lambda.norpc as for Lambda, but for this machine, with what a debugger needs, and with SQLite and all stores
+// of handled events (tags sqlite and stores), for where no PostgreSQL is. The go command knows what has to be built again, so it is
+// cheap to call Build before each start.
 func Build(ctx context.Context, s Source, o *BuildOptions) (Binary, error) {
 	if o == nil {
 		o = &BuildOptions{}
@@ -138,7 +139,7 @@ func (s Source) build(ctx context.Context, cache string) (Binary, error) {
 	if err != nil {
 		return Binary{}, err
 	}
-	command := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc", "-o", target, ".")
+	command := exec.CommandContext(ctx, "go", "build", "-tags", "lambda.norpc,sqlite,stores", "-o", target, ".")
 	command.Dir = dir
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	var output bytes.Buffer
