@@ -171,6 +171,10 @@ var libraries = map[string][]string{
 		"github.com/emersion/go-sasl/...",        // as above
 		"github.com/go-json-experiment/json/...", // the data of a template
 	},
+	"order-process": {
+		"./runtime/database",   // its settings
+		"./runtime/eventstore", // the errors of what can never be stored
+	},
 	"payment": {
 		"./runtime/config",                       // secrets in its settings
 		"./runtime/database",                     // its table
@@ -180,6 +184,9 @@ var libraries = map[string][]string{
 	"internal": {
 		"github.com/google/go-cmp/...",           // functiontest compares events
 		"github.com/go-json-experiment/json/...", // functiontest reads golden files, order its facts
+		"./runtime/database",                     // where orderstore keeps orders
+		"./runtime/eventstore",                   // as streams of facts
+		"./runtime/outbox",                       // that are published if and only if they are stored
 	},
 }
 

@@ -1,0 +1,292 @@
+package orderprocess_test
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+	"github.com/google/go-cmp/cmp"
+
+	fact "github.com/millrace/millrace/cloudevents/order"
+	"github.com/millrace/millrace/functions/internal/order"
+	"github.com/millrace/millrace/functions/internal/orderstore"
+	orderprocess "github.com/millrace/millrace/functions/order-process"
+	"github.com/millrace/millrace/runtime/eventstore"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// begin has orders wait for something: order-process has heard of all that happened to them.
+func (s *shop) begin(t *testing.T, names ...string) (id string) {
+	t.Helper()
+	id = s.next()
+	for _, name := range names {
+		s.do(t, name, id)
+		s.catchUp(t, id)
+	}
+	return id
+}
+
+// catchUp has order-process handle what it has not handled of an order's topic, and what follows from it.
+func (s *shop) catchUp(t fataler, id string) {
+	t.Helper()
+	for s.relay(t); s.handled[id] < len(s.topics[id]); s.relay(t) {
+		s.handled[id]++
+		s.deliver(t, s.topics[id][s.handled[id]-1])
+	}
+}
+
+func TestReasonsOfDeadlines(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		steps       []string
+		variable    string
+		want, other string
+	}{
+		"payment":         {[]string{"create"}, "ORDER_PAYMENT_TIMEOUT", "payment did not answer within 15m", "payment did not answer within 1h30m"},
+		"payment by hand": {[]string{"create by hand"}, "ORDER_MANUAL_PAYMENT_TIMEOUT", "nobody paid within 24h", "nobody paid within 1h30m"},
+		"reservation":     {[]string{"create", "charged"}, "ORDER_STOCK_TIMEOUT", "stock did not answer within 15m", "stock did not answer within 1h30m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, given := range []string{"", "90m"} {
+				environment, want := environments["sqlite"](t), tt.want
+				if given != "" {
+					environment[tt.variable], want = given, tt.other
+				}
+				s := open(t, environment)
+				id := s.begin(t, tt.steps...)
+				patience, err := time.ParseDuration(want[strings.LastIndex(want, " ")+1:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.clock.move(patience - time.Millisecond)
+				s.expire(t)
+				if got := s.order(t, id).Status(); got == order.Cancelled {
+					t.Error("cancelled too early")
+				}
+				s.clock.move(time.Millisecond)
+				s.expire(t)
+				cancelled := s.order(t, id).Cancelled
+				if cancelled.Reason != want || !cancelled.CancelledAt.Equal(s.clock.now()) || s.waits(t, id) != "" {
+					t.Errorf("cancelled at %s: %q, want %q", cancelled.CancelledAt, cancelled.Reason, want)
+				}
+			}
+		})
+	}
+}
+
+// What ends an order belongs to its flow, and is caused by what the order waited after.
+func TestDeadlinesAreCaused(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		id := s.begin(t, "create", "charged", "15 minutes")
+		facts := s.stored(t, id)
+		paid, cancelled := facts[1], facts[2]
+		want := map[string]any{
+			function.CorrelationID: "flow-" + id, function.CausationID: paid.ID(), function.PartitionKey: id, "aggregateversion": int32(3),
+		}
+		if diff := cmp.Diff(want, cancelled.Extensions()); diff != "" {
+			t.Error(diff)
+		}
+		if got := s.order(t, id).RefundDue(); !got.Equal(total) {
+			t.Errorf("%s to be given back, want %s", got, total)
+		}
+	})
+}
+
+// Several processes that find the same orders cancel each once.
+func TestDeadlinesOfSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		const orders = 250 // more than two pages
+		for range orders {
+			s.begin(t, "create")
+		}
+		s.clock.move(15 * time.Minute)
+		var processes sync.WaitGroup
+		for _, process := range []function.Handler{s.process, s.start(t), s.start(t)} {
+			processes.Go(func() {
+				if err := chore(process)(t.Context(), nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		processes.Wait()
+		s.relay(t)
+		for id, topic := range s.topics {
+			if got := words(topic); got != "created cancelled" || s.waits(t, id) != "" {
+				t.Errorf("%s: %s, waits for %q", id, got, s.waits(t, id))
+			}
+		}
+	})
+}
+
+// The answer is stored while the chore is about to cancel: whoever comes first, the other gives way.
+func TestAnswersAndDeadlinesAtOnce(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		stories := map[string]int{}
+		for range 100 {
+			id := s.begin(t, "create")
+			s.do(t, "charged", id)
+			charged := s.topics[id][len(s.topics[id])-1]
+			s.clock.move(15 * time.Minute)
+			var both sync.WaitGroup
+			both.Go(func() { s.deliver(t, charged) })
+			both.Go(func() { s.expire(t) })
+			both.Wait()
+			stories[words(s.stored(t, id))]++
+		}
+		if stories["created paid"]+stories["created cancelled"] != 100 {
+			t.Errorf("got %v", stories)
+		}
+		t.Log(stories)
+	})
+}
+
+// All processes were down when an order was due, so an answer may lie in the topic: it is heard first. But an order gets
+// its time twice, not for ever.
+func TestNobodyLooked(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		answered, silent := s.begin(t, "create"), s.begin(t, "create")
+		s.do(t, "charged", answered)
+		s.clock.move(3 * time.Hour)
+		s.expire(t)
+		s.catchUp(t, answered)
+		if got := s.order(t, answered).Status(); got != order.Paid {
+			t.Errorf("the order whose answer was in the topic is %s", got)
+		}
+		s.clock.move(14 * time.Minute)
+		s.expire(t)
+		if got := s.order(t, silent).Status(); got != order.Pending {
+			t.Errorf("the order that got its time once more is %s", got)
+		}
+		s.clock.move(3 * time.Hour)
+		s.expire(t)
+		if got := s.order(t, silent).Status(); got != order.Cancelled {
+			t.Errorf("the order that got its time twice is %s", got)
+		}
+		// Each step has its own second time.
+		if got := s.order(t, answered).Status(); got != order.Paid || s.waits(t, answered) != "reservation" {
+			t.Errorf("the order that waits for the next step is %s", got)
+		}
+	})
+}
+
+// An order went on while what tells of it is still in the topic: a deadline that is no longer its own does not end it.
+func TestADeadlineThatIsOver(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		paid := s.begin(t, "create by hand")
+		s.do(t, "pay by hand", paid)
+		shipped := s.begin(t, "create", "charged")
+		s.do(t, "ship", shipped)
+		s.clock.move(24 * time.Hour)
+		s.expire(t) // the second one is found too late, and looked at again
+		s.clock.move(15*time.Minute - time.Second)
+		s.expire(t)
+		if got, waits := s.order(t, paid).Status(), s.waits(t, paid); got != order.Paid || waits != "reservation" {
+			t.Errorf("the paid order is %s and waits for %q", got, waits)
+		}
+		s.clock.move(time.Second)
+		s.expire(t)
+		if got, waits := s.order(t, shipped).Status(), s.waits(t, shipped); got != order.Shipped || waits != "" {
+			t.Errorf("the shipped order is %s and waits for %q", got, waits)
+		}
+	})
+}
+
+// The facts of an order may be heard again at any time. A step that began keeps its time.
+func TestRedeliveryDoesNotExtend(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		id := s.begin(t, "create", "14 minutes")
+		s.deliver(t, s.topics[id][0])
+		s.clock.move(time.Minute)
+		s.expire(t)
+		if got := s.order(t, id).Status(); got != order.Cancelled {
+			t.Errorf("the order is %s", got)
+		}
+	})
+}
+
+// An order that cannot be cancelled, because nobody can read it, is told of and holds up no other.
+func TestADamagedOrder(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		damaged, sound := s.begin(t, "create"), s.begin(t, "create")
+		stranger := event.New()
+		stranger.SetID("1")
+		stranger.SetSource("/somebody")
+		stranger.SetType("com.example.unknown")
+		write := eventstore.Write{Stream: orderstore.Stream(damaged), Expected: eventstore.Any, Events: []event.Event{stranger}}
+		if _, err := s.api.Events().Append(t.Context(), write); err != nil {
+			t.Fatal(err)
+		}
+		s.clock.move(15 * time.Minute)
+		err := chore(s.process)(t.Context(), nil)
+		if err == nil || !strings.Contains(err.Error(), damaged) || !strings.Contains(err.Error(), "1 order") {
+			t.Errorf("got %v, want an error that names %s", err, damaged)
+		}
+		if got := s.order(t, sound).Status(); got != order.Cancelled {
+			t.Errorf("the other order is %s", got)
+		}
+	})
+}
+
+func TestDeadlinesWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		process := s.start(t)
+		if err := process.(io.Closer).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := chore(process)(t.Context(), nil); err == nil {
+			t.Error("the chore succeeds without its database")
+		}
+	})
+}
+
+// Facts of orders that others put on the topic are passed by, and leave nothing behind.
+func TestForeignOrders(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		for i, told := range []function.Payload{
+			fact.Created{OrderID: "strange-1", CustomerID: "c", Amount: total},
+			fact.Paid{OrderID: "strange-1", CustomerID: "c"},
+			fact.Cancelled{OrderID: strings.Repeat("9", 256), CustomerID: "c"},
+			fact.Shipped{OrderID: "a\x00b", CustomerID: "c"},
+		} {
+			if got := s.deliver(t, s.tell(t, told)); got != "the order is none of this store" {
+				t.Errorf("fact %d: dropped because %q", i, got)
+			}
+		}
+		var rows int
+		if err := s.api.DB().Read().QueryRowContext(t.Context(), "SELECT count(*) FROM order_deadlines").Scan(&rows); err != nil || rows > 0 {
+			t.Errorf("%d deadlines, %v", rows, err)
+		}
+	})
+}
+
+// The process relays what waits, and ends what waits too long.
+func TestChores(t *testing.T) {
+	t.Parallel()
+	s := open(t, environments["sqlite"](t))
+	topics := map[string]string{}
+	for _, c := range s.process.(function.Worker).Chores() {
+		if _, err := c.Complete(); err != nil {
+			t.Error(err)
+		}
+		topics[c.Name] = fmt.Sprint(c.Topics)
+	}
+	want := map[string]string{"outbox": fmt.Sprint([]string{orderprocess.Spec.Topic}), "order-deadlines": "[]"}
+	if !maps.Equal(topics, want) {
+		t.Errorf("chores and their topics: %v, want %v", topics, want)
+	}
+}

@@ -1,0 +1,34 @@
+package orderprocess
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace/millrace/functions/internal/order"
+	"github.com/millrace/millrace/runtime/eventstore"
+	"github.com/millrace/millrace/runtime/function"
+)
+
+// errForeign finishes an event about an order that the store does not know: somebody else's. An own one cannot be missing,
+// since what tells of it is published only when it is stored.
+var errForeign = function.Drop("the order is none of this store")
+
+// verdict says what becomes of an event whose change failed.
+//
+// A rule that forbids the change is no failure: the order went another way meanwhile, and whoever told of the step hears of
+// that, too. What cannot be told as a fact, or repeats an event of another order, can never be; the rest is tried again.
+func verdict(err error) error {
+	if broken, ok := errors.AsType[*order.RuleError](err); ok {
+		return function.Drop(fmt.Sprintf("%s; the order is %s", broken.Rule, broken.Status))
+	}
+	if is[*order.InvalidError](err) || is[*eventstore.InvalidError](err) || is[*eventstore.DuplicateError](err) {
+		return function.Permanent(err)
+	}
+	return err
+}
+
+// is tells whether err is, or wraps, an error of type E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
