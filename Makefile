@@ -5,8 +5,8 @@ GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUNCTIONS     := $(wildcard functions/*/bootstrap)
 # The processor that the functions' binaries are for: amd64 or arm64.
 ARCH           = $(shell go env GOARCH)
-# Tags for the functions' binaries: lambda.norpc for what runs on Lambda only, without /metrics and SQLite; nopostgres,noredis
-# to leave the clients of the idempotency stores out.
+# Tags for the functions' binaries: lambda.norpc for what runs on Lambda only, without consumer groups, /metrics, SQLite and stores of
+# handled events; stores for these (make sam-build TAGS=stores), nopostgres or noredis to leave one of them out.
 TAGS          ?=
 COMMA         := ,
 # More arguments for `millrace dev`, the benchmarks and the soak: make run ARGS='--data .data', make bench ARGS='--rounds 5',

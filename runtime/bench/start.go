@@ -23,7 +23,7 @@ const (
 // startPrograms are the programs whose start is compared, by their packages.
 var startPrograms = []struct{ name, pkg, tags string }{
 	{"aws-lambda-go and the SDK's events, nothing else", "./bare", "lambda.norpc"},
-	{"millrace without the clients of PostgreSQL and Redis", orderCreated, "lambda.norpc,nopostgres,noredis"},
+	{"millrace with stores of handled events", orderCreated, "lambda.norpc,stores"},
 	{"millrace, order-created", orderCreated, "lambda.norpc"},
 }
 

@@ -1,9 +1,10 @@
+//go:build !lambda.norpc
+
 package boot
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -200,12 +201,4 @@ func (d *groupDoor) take(ctx context.Context, line *pipeline.Pipeline, stage *co
 	}
 	return consumergroup.Run(ctx, d.settings.Kafka, d.settings.Group, line,
 		&consumergroup.Options{Log: d.log, Monitor: d.monitor, Stage: stage})
-}
-
-// requireOutputs returns nil when the cluster has every topic that line publishes to.
-func requireOutputs(line *pipeline.Pipeline, sink *kafkasink.Sink) error {
-	if err := sink.RequireTopics(line.Outputs()...); err != nil {
-		return fmt.Errorf("consumer group %s publishes: %w", line.Group(), err)
-	}
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/millrace/millrace/runtime/breaker"
 	"github.com/millrace/millrace/runtime/function"
-	"github.com/millrace/millrace/runtime/idempotency"
 	"github.com/millrace/millrace/runtime/middleware"
 	"github.com/millrace/millrace/runtime/pipeline"
 	"github.com/millrace/millrace/runtime/telemetry"
@@ -22,7 +21,7 @@ type process struct {
 	log      *slog.Logger
 	circuits *breaker.Set
 	// ledger is nil where handled events are not remembered.
-	ledger *idempotency.Ledger
+	ledger *ledger
 	// tracing is nil where no spans are made.
 	tracing *telemetry.Tracing
 	// observers are told of each outcome, counts of chores and requests.
@@ -44,7 +43,7 @@ func (p *process) remember(ctx context.Context) (err error) {
 	if len(p.functions) == 0 {
 		return nil
 	}
-	p.ledger, err = idempotency.Open(ctx, p.settings.Idempotency, p.log)
+	p.ledger, err = p.settings.Idempotency.open(ctx, p.log)
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/millrace/millrace/runtime/config"
 	"github.com/millrace/millrace/runtime/consumergroup"
 	"github.com/millrace/millrace/runtime/function"
-	"github.com/millrace/millrace/runtime/idempotency"
 	"github.com/millrace/millrace/runtime/kafkaclient"
 	"github.com/millrace/millrace/runtime/kafkasink"
 	"github.com/millrace/millrace/runtime/pipeline"
@@ -24,7 +23,7 @@ type settings struct {
 	Retry     retrying
 	Breaker   breaking
 	// Idempotency is off unless IDEMPOTENCY_STORE is set.
-	Idempotency idempotency.Config
+	Idempotency remembering
 
 	// serving is a target of its own, for programs with services.
 	serving serving
