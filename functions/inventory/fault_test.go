@@ -68,8 +68,8 @@ WHEN EXISTS (SELECT 1 FROM broken WHERE name = '%[1]s') BEGIN SELECT RAISE(ABORT
 // with breaks a table while do runs.
 func (f *faults) with(t fataler, table string, do func()) {
 	f.exec(t, "INSERT INTO broken VALUES ($1)", table)
+	defer f.exec(t, "DELETE FROM broken")
 	do()
-	f.exec(t, "DELETE FROM broken")
 }
 
 func (f *faults) exec(t fataler, statement string, args ...any) {

@@ -131,6 +131,7 @@ func (s *Store) tell(ctx context.Context, tx *sql.Tx, e event.Event, now time.Ti
 	}
 	function.Stamp(&identity, e, events, now)
 	function.TraceOf(e).Stamp(events)
+	function.TraceFrom(ctx).Stamp(events) // that of this attempt, where attempts are traced
 	if err := s.outbox.Put(ctx, tx, fact.Topic, events[0]); err != nil {
 		return err
 	}

@@ -289,6 +289,42 @@ func TestTheLargestOrder(t *testing.T) {
 	})
 }
 
+// What is told belongs to the trace of the attempt, or else to that of the event; and the relay is woken.
+func TestTheTraceOfWhatIsTold(t *testing.T) {
+	t.Parallel()
+	const event, attempt = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01"
+	for name, test := range map[string]struct {
+		attempt function.Trace
+		want    string
+	}{
+		"traced":   {function.NewTrace(attempt, ""), attempt},
+		"untraced": {function.Trace{}, event},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			each(t, func(t *testing.T, c database.Config) {
+				s := opened(t, c, 1)
+				s.deliver(t, created(t, "a", "1 prod-1"))
+				e := paid(t, "a")
+				e.SetExtension(function.TraceParent, event)
+				if _, err := s.Handle(function.WithTrace(t.Context(), test.attempt), e); err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case <-s.outbox.Chore().Wake:
+				default:
+					t.Error("nobody woke the relay")
+				}
+				for _, p := range s.published(t) {
+					if got := function.TraceOf(p.event).Parent; got != test.want {
+						t.Errorf("%s has the trace %q, want %q", p.event.Type(), got, test.want)
+					}
+				}
+			})
+		})
+	}
+}
+
 // A database that does not answer is no failure of the event.
 func TestADatabaseThatIsGone(t *testing.T) {
 	t.Parallel()

@@ -85,6 +85,12 @@ func TestRestock(t *testing.T) {
 		if got, err := s.Restock(t.Context(), "prod-1", 3); err != nil || got != (Stock{"prod-1", 3, 10}) {
 			t.Errorf("restocked %+v, %v", got, err)
 		}
+		s.deliver(t, created(t, "d", "4 prod-1"))
+		s.deliver(t, paid(t, "d"))
+		want = []string{"d rejected, missing 1 prod-1, too few of prod-1", "prod-1 out of stock"}
+		if diff := cmp.Diff(want, s.told(t)); diff != "" {
+			t.Error(diff)
+		}
 	})
 }
 
