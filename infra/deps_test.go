@@ -64,7 +64,7 @@ var arrows = []arrow{
 		in: []string{
 			"./runtime/config", "./runtime/function", "./runtime/pipeline", "./runtime/middleware", "./runtime/breaker",
 			"./runtime/deadletter", "./runtime/telemetry", "./runtime/idempotency", "./runtime/database", "./runtime/eventstore/...",
-			"./runtime/outbox", "./runtime/internal/...",
+			"./runtime/outbox", "./runtime/projection", "./runtime/internal/...",
 		},
 		unreachable: []string{
 			sarama, saramaSDK, lambda, franz, "./runtime/consumergroup", "./runtime/msktrigger", "./runtime/httpsink", "./runtime/boot",
@@ -123,6 +123,10 @@ var arrows = []arrow{
 		why: "events are put beside any rows and published by anything: no event store, no broker and no client of a database is needed",
 	},
 	{
+		in: []string{"./runtime/projection"}, only: []string{"./runtime/database", "./runtime/eventstore", "./runtime/function", "github.com/go-json-experiment/json/..."},
+		why: "tables follow from stored events, whatever they tell: no broker, no payload and no client of a database is needed",
+	},
+	{
 		in: []string{eventRows}, only: []string{payloads, events},
 		why: "an event is written into a row in the same way wherever it is kept",
 	},
@@ -157,12 +161,12 @@ var libraries = map[string][]string{
 		"./runtime/outbox",   // the events that tell of their changes
 	},
 	"order-api": {
-		"github.com/danielgtaylor/huma/v2/...",     // HTTP, and what OpenAPI says about it
-		"github.com/go-json-experiment/json/...",   // bodies
-		"github.com/google/uuid",                   // ids of orders and requests
-		"go.opentelemetry.io/otel/propagation/...", // the trace of a request goes on in its events
-		"./runtime/database",                       // where answers are kept for requests that are repeated
-		"./runtime/eventstore",                     // the error of an order that has another version
+		"github.com/danielgtaylor/huma/v2/...",   // HTTP, and what OpenAPI says about it
+		"github.com/go-json-experiment/json/...", // bodies
+		"github.com/google/uuid",                 // ids of orders and requests
+		"./runtime/database",                     // where answers are kept for requests that are repeated
+		"./runtime/eventstore",                   // the error of an order that has another version
+		"./runtime/projection",                   // the error of a list that is not built yet
 	},
 	"notification-requested": {
 		"./runtime/config",                       // secrets in its settings
@@ -174,6 +178,11 @@ var libraries = map[string][]string{
 	"order-process": {
 		"./runtime/database",   // its settings
 		"./runtime/eventstore", // the errors of what can never be stored
+	},
+	"order-view": {
+		"./runtime/database",   // its settings
+		"./runtime/eventstore", // the errors of what is no stream, or cannot be read
+		"./runtime/projection", // what it keeps up to date
 	},
 	"payment": {
 		"./runtime/config",                       // secrets in its settings
@@ -187,6 +196,7 @@ var libraries = map[string][]string{
 		"./runtime/database",                     // where orderstore keeps orders
 		"./runtime/eventstore",                   // as streams of facts
 		"./runtime/outbox",                       // that are published if and only if they are stored
+		"./runtime/projection",                   // which orderview follows
 	},
 }
 
@@ -261,6 +271,8 @@ func TestArrowsForbid(t *testing.T) {
 		{"./runtime/outbox", "", "./runtime/eventstore", "beside any rows"},
 		{"./runtime/outbox", "./runtime/kafkasink", "github.com/IBM/sarama", "the same behind every door"},
 		{"./runtime/internal/eventrow", "", "./runtime/database", "wherever it is kept"},
+		{"./runtime/projection", "", "./runtime/outbox", "whatever they tell"},
+		{"./runtime/projection", "./runtime/kafkasink", "github.com/IBM/sarama", "the same behind every door"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/eventstore/eventstoretest", "no test code"},
 		{"./functions/order-paid/bootstrap", "", "./runtime/consumergroup", "names its functions"},
 		{"./functions/order-paid/bootstrap", "./runtime/boot", "./runtime/runtimetest", "no test code"},
@@ -312,6 +324,8 @@ func TestArrowsAllow(t *testing.T) {
 		"./runtime/idempotency":                      {"database/sql", "github.com/redis/go-redis/v9", "./runtime/pipeline", "./runtime/database"},
 		"./runtime/database":                         {"database/sql", "./runtime/config", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "github.com/pressly/goose/v3"},
 		"./runtime/eventstore":                       {"database/sql", "./runtime/database", "./runtime/function", "./runtime/internal/eventrow"},
+		"./runtime/projection":                       {"database/sql", "./runtime/database", "./runtime/eventstore", "./runtime/function", "github.com/go-json-experiment/json"},
+		"./functions/order-view":                     {"./functions/internal/orderview", "./runtime/database", "./runtime/projection"},
 		"./runtime/outbox":                           {"database/sql", "./runtime/database", "./runtime/function", "./runtime/internal/eventrow", "./cloudevents/kafkabinding"},
 		"./runtime/boot":                             {"./runtime/idempotency", "./runtime/consumergroup", "./runtime/msktrigger", "github.com/aws/aws-lambda-go/lambda"},
 		"./runtime/consumergroup":                    {"github.com/IBM/sarama", "./runtime/pipeline"},
