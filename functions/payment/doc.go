@@ -12,14 +12,17 @@
 //
 // # An order
 //
-//	not seen ─┬─ created ─▶ charging ─┬─▶ charged ── called off ─▶ refunding ─▶ refunded
-//	          │                       └─▶ declined  ▲
-//	          ├─ created, manual ─▶ waiting ─ paid ─┤
-//	          │                        └─ called off ──────┐
-//	          ├─ paid ──────────────────────────────┘      ▼
-//	          └─ called off ──────────────────────────▶ cancelled
+//	state      since                                        called off, it is
+//	charging   an automatic order was seen                  charged or declined first, as the provider says
+//	waiting    a manual order was seen                      cancelled
+//	charged    the money came in                            refunding; without an amount cancelled
+//	declined   the provider refused the charge              declined
+//	refunding  a charged order was called off               refunded, as soon as the provider says so
+//	refunded   the money went back                          refunded
+//	cancelled  it was called off while nothing was in       cancelled
 //
-// Paid by hand is charged: the arrow leads there. A charged order without an amount that is called off is cancelled.
+// An order that was not seen is in the same way charged when it is told to be paid, and cancelled when it is called off:
+// what comes late changes nothing.
 //
 // # Charged once
 //

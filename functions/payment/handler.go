@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -33,14 +34,15 @@ type handler struct {
 
 // created charges an order, or has it wait for a payment by hand.
 func (h *handler) created(ctx context.Context, e event.Event, placed order.Created) ([]event.Event, error) {
-	if !storable(placed.OrderID, placed.CustomerID) {
-		return nil, errNUL
-	}
 	s := charging
 	if placed.Payment == order.PaymentManual {
 		s = waiting
 	}
-	row, _, err := h.ledger.add(ctx, newPayment(s, placed.OrderID, placed.CustomerID).of(placed.Amount, placed.Currency))
+	p := newPayment(s, placed.OrderID, placed.CustomerID).of(placed.Amount, placed.Currency)
+	if err := h.check(e, p); err != nil {
+		return nil, err
+	}
+	row, _, err := h.ledger.add(ctx, p)
 	if err == nil && row.state == charging {
 		row, err = h.charge(ctx, e, row)
 	}
@@ -54,11 +56,11 @@ func (h *handler) created(ctx context.Context, e event.Event, placed order.Creat
 
 // paid notes that somebody else took the money. What this service took itself is told as paid, too, and passes by.
 func (h *handler) paid(ctx context.Context, e event.Event, paid order.Paid) ([]event.Event, error) {
-	if !storable(paid.OrderID, paid.CustomerID, paid.TransactionID) {
-		return nil, errNUL
-	}
 	p := newPayment(charged, paid.OrderID, paid.CustomerID).of(paid.Amount, paid.Currency)
 	p.byHand, p.method, p.transactionID = true, provider.Line(paid.PaymentMethod), paid.TransactionID
+	if err := h.check(e, p); err != nil {
+		return nil, err
+	}
 	at := cmp.Or(paid.PaidAt, h.now()).UTC()
 	tell, err := answer(e, answerCharge, p.processed(at), h.now())
 	if err != nil {
@@ -100,11 +102,11 @@ func (h *handler) rejected(ctx context.Context, e event.Event, missing inventory
 // callOff gives back what came in for an order, and sees to it that nothing more does. It goes on from wherever the order
 // stands, by one state at a time.
 func (h *handler) callOff(ctx context.Context, e event.Event, orderID, customerID, reason string) error {
-	if !storable(orderID, customerID) {
-		return errNUL
-	}
 	p := newPayment(cancelled, orderID, customerID)
 	p.reason = provider.Line(reason)
+	if err := h.check(e, p); err != nil {
+		return err
+	}
 	row, _, err := h.ledger.add(ctx, p)
 	for err == nil {
 		next := row
@@ -125,8 +127,19 @@ func (h *handler) callOff(ctx context.Context, e event.Event, orderID, customerI
 	return err
 }
 
-// errNUL dead-letters an event whose ids no database keeps.
-var errNUL = function.Permanent(errors.New("an id in the data holds a NUL character"))
+var errNUL = errors.New("an id in the data holds a NUL character, which no database keeps")
+
+// check returns why p cannot be stored, or told as an answer to e: before money moves that nobody could be told of.
+func (h *handler) check(e event.Event, p payment) error {
+	if strings.Contains(p.orderID+p.customerID+p.transactionID, "\x00") {
+		return function.Permanent(errNUL)
+	}
+	draft, err := answer(e, answerCharge, p.processed(h.now().UTC()), h.now())
+	if err != nil {
+		return err
+	}
+	return h.ledger.check(draft)
+}
 
 // dropped finishes an event for a reason that callers and logs can tell.
 func dropped(why error) error { return fmt.Errorf("%w: %w", function.Drop("it changes nothing"), why) }

@@ -120,17 +120,20 @@ func (l *ledger) change(
 	return row, changed, nil
 }
 
+// check returns why e cannot be put into the outbox.
+func (l *ledger) check(e event.Event) error {
+	_, err := l.outbox.Statement(fact.Topic, e)
+	return function.Permanent(err)
+}
+
 // failure says what becomes of an event whose change failed. A database that does not even answer is away, which is not the
 // event's fault; one that answers may dislike what it is told, so attempts are counted.
 func (l *ledger) failure(ctx context.Context, orderID string, err error) error {
 	err = fmt.Errorf("payment of order %s: %w", orderID, err)
-	if _, invalid := errors.AsType[*outbox.InvalidError](err); invalid {
-		return function.Permanent(err)
+	if errors.Is(ctx.Err(), context.Canceled) || l.db.Read().PingContext(ctx) == nil {
+		return err
 	}
-	if ctx.Err() == nil && l.db.Read().PingContext(ctx) != nil {
-		return function.Unavailable(dependency, err)
-	}
-	return err
+	return function.Unavailable(dependency, err)
 }
 
 func scan(row *sql.Row) (payment, error) {

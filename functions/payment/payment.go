@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/cloudevents/money"
@@ -119,6 +118,3 @@ type AmountError struct {
 func (e *AmountError) Error() string {
 	return fmt.Sprintf("order %s is told again over %s %s, the first %s %s count", e.OrderID, e.Told, e.ToldCurrency, e.Kept, e.KeptCurrency)
 }
-
-// storable tells whether PostgreSQL can keep ids: its texts hold no NUL.
-func storable(ids ...string) bool { return !strings.Contains(strings.Join(ids, ""), "\x00") }

@@ -1,10 +1,12 @@
 package payment
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/go-cmp/cmp"
@@ -288,6 +290,12 @@ func TestWhatIsDeadLettered(t *testing.T) {
 				t.Errorf("%T: got %v", p, err)
 			}
 		}
+		// What follows from this event is too large for an event.
+		long := newEvent(t, strings.Repeat("x", 600<<10), created("12345", "99.90"))
+		long.SetExtension(function.CorrelationID, nil)
+		if err := s.handle(long); function.VerdictOf(err) != function.DeadLetter || len(s.provider.Charges("")) > 0 {
+			t.Errorf("got %.200v, booked %+v", err, s.provider.Charges(""))
+		}
 		// The provider knows the payment's id with another amount: nobody may say that the order is paid, or that it is not.
 		s.tell(created("12345", "99.90"))
 		if _, err := s.ledger.db.Write().ExecContext(t.Context(), "UPDATE payments SET state = 'charging', amount = '1'"); err != nil {
@@ -322,6 +330,33 @@ func TestTheDatabaseIsAway(t *testing.T) {
 		var down *function.UnavailableError
 		if !errors.As(err, &down) || down.Dependency != "payment-database" || len(s.provider.Charges("")) != 0 {
 			t.Errorf("got %v, booked %v", err, s.provider.Charges(""))
+		}
+	})
+}
+
+// A database that does not answer in time is away, too: no attempt is spent.
+func TestTheDatabaseHangs(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		s.tell(manual("12345", "99.90"))
+		tx, err := s.ledger.db.Write().BeginTx(t.Context(), nil)
+		if err == nil {
+			_, err = tx.ExecContext(t.Context(), "UPDATE payments SET changed = 0")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := s.event(cancelledOrder("12345"))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if _, err := s.Handle(ctx, e); function.VerdictOf(err) != function.Broken {
+			t.Errorf("got %v", err)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.handle(e); err != nil {
+			t.Error(err)
 		}
 	})
 }
