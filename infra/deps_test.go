@@ -137,6 +137,13 @@ var arrows = []arrow{
 		why:   "what may happen to an order follows from what happened to it: ids and times are told, nothing is read or written",
 	},
 	{
+		in: []string{"./functions/internal/orderstore"},
+		only: []string{
+			payloads, events, "./functions/internal/order", "./runtime/function", "./runtime/database", "./runtime/eventstore", "./runtime/outbox",
+		},
+		why: "orders are kept without knowing who asks for changes: the API, another service's event, or time that passed",
+	},
+	{
 		in: []string{"./functions/*/bootstrap"}, only: []string{"./functions/*", "./runtime/boot"},
 		why: "a bootstrap names its functions; everything else is the runtime's work",
 	},
@@ -176,8 +183,7 @@ var libraries = map[string][]string{
 		"github.com/go-json-experiment/json/...", // the data of a template
 	},
 	"order-process": {
-		"./runtime/database",   // its settings
-		"./runtime/eventstore", // the errors of what can never be stored
+		"./runtime/database", // its settings
 	},
 	"order-view": {
 		"./runtime/database",   // its settings
@@ -291,6 +297,8 @@ func TestArrowsForbid(t *testing.T) {
 		{"./functions/internal/order", "", "./functions/internal/request", "nothing is read or written"},
 		{"./functions/internal/order", "", "math/rand/v2", "nothing is read or written"},
 		{"./functions/internal/order", "", "os", "nothing is read or written"},
+		{"./functions/internal/orderstore", "", "./functions/internal/request", "who asks for changes"},
+		{"./functions/order-process", "", "./runtime/outbox", "never another function"},
 		{"./infra", "", "./runtime/config", "read nobody"},
 	}
 	for _, test := range tests {

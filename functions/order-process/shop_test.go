@@ -38,7 +38,10 @@ func (m tests) Run() int {
 	return m.M.Run()
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) {
+	// sarama's metrics keep one goroutine for the life of the process.
+	goleak.VerifyTestMain(tests{m}, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 // noon is when the tests begin.
 var noon = time.Date(2023, 12, 1, 12, 0, 0, 0, time.UTC)

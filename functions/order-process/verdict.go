@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/functions/internal/order"
-	"github.com/millrace/millrace/runtime/eventstore"
+	"github.com/millrace/millrace/functions/internal/orderstore"
 	"github.com/millrace/millrace/runtime/function"
 )
 
@@ -16,19 +16,13 @@ var errForeign = function.Drop("the order is none of this store")
 // verdict says what becomes of an event whose change failed.
 //
 // A rule that forbids the change is no failure: the order went another way meanwhile, and whoever told of the step hears of
-// that, too. What cannot be told as a fact, or repeats an event of another order, can never be; the rest is tried again.
+// that, too. What can never be stored is dead-lettered; the rest is tried again.
 func verdict(err error) error {
 	if broken, ok := errors.AsType[*order.RuleError](err); ok {
 		return function.Drop(fmt.Sprintf("%s; the order is %s", broken.Rule, broken.Status))
 	}
-	if is[*order.InvalidError](err) || is[*eventstore.InvalidError](err) || is[*eventstore.DuplicateError](err) {
+	if orderstore.Impossible(err) {
 		return function.Permanent(err)
 	}
 	return err
-}
-
-// is tells whether err is, or wraps, an error of type E.
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
 }

@@ -38,9 +38,8 @@ type ChangeOptions struct {
 // repeat the call with the same cause. When others change the order meanwhile, the change is decided anew.
 //
 // The error is that of decide or of Also, as it is, with the order as it stood; an [*eventstore.ConflictError] where the order
-// has another version than ChangeOptions.Version; an [*eventstore.DuplicateError] where the cause is that of a change of another
-// order; an [*eventstore.InvalidError] where no order can have this id; a *function.UnavailableError where the database
-// does not answer.
+// has another version than ChangeOptions.Version, or others changed it again and again; one that is [Impossible] where the
+// change can never be stored; a *function.UnavailableError where the database does not answer.
 func (s *Store) Change(ctx context.Context, id string, cause Cause, decide Decide, o *ChangeOptions) (order.Order, error) {
 	if o == nil {
 		o = &ChangeOptions{}

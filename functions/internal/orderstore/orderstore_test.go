@@ -193,7 +193,7 @@ func TestAnEventOfAnotherOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := s.Change(t.Context(), "2", orderstore.Cause{Parent: &in}, create, nil)
-		if !errors.As(err, &duplicate) || function.VerdictOf(err) == function.Broken {
+		if !errors.As(err, &duplicate) || !orderstore.Impossible(err) || function.VerdictOf(err) == function.Broken {
 			t.Errorf("got %v", err)
 		}
 		if o, err := s.Load(t.Context(), "2"); err != nil || o.Version != 0 || len(published(t, s)) != 1 {
@@ -361,7 +361,7 @@ func TestOrdersThatAreNot(t *testing.T) {
 		}
 		var invalid *eventstore.InvalidError
 		_, err := s.Change(t.Context(), strings.Repeat("9", 256), orderstore.Cause{}, create, nil)
-		if !errors.As(err, &invalid) || function.VerdictOf(err) == function.Broken {
+		if !errors.As(err, &invalid) || !orderstore.Impossible(err) || function.VerdictOf(err) == function.Broken {
 			t.Errorf("created with an impossible id: %v", err)
 		}
 	})

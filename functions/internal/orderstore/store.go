@@ -95,9 +95,16 @@ func (s *Store) load(ctx context.Context, id, lookedFor string) (o order.Order, 
 	return o, found, nil
 }
 
+// Impossible tells whether err is that of a change which can never be stored, however often it is asked for: what it tells
+// is too large or no fact, no order can have its id, or its cause is that of a change of another order.
+func Impossible(err error) bool {
+	return is[*order.InvalidError](err) || is[*eventstore.InvalidError](err) || is[*eventstore.DuplicateError](err) ||
+		is[*outbox.InvalidError](err)
+}
+
 // unavailable says of an error of the database that it is no failure of who met it. What the stores refuse is their answer.
 func unavailable(err error) error {
-	if isDisturbed(err) || is[*eventstore.InvalidError](err) || is[*eventstore.UnreadableError](err) {
+	if isDisturbed(err) || Impossible(err) || is[*eventstore.UnreadableError](err) {
 		return err
 	}
 	return function.Unavailable(Dependency, err)
