@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/cloudevents/payment"
 	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/outbox"
 )
 
 // lives are what may happen to orders in a shop with 10 pieces of each product, and what is told of it.
@@ -256,6 +257,23 @@ func TestWhatNobodyCanStore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An event that leads to one that the outbox does not take is dead-lettered, and changes nothing.
+func TestWhatNobodyCanPublish(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, c database.Config) {
+		s := opened(t, c, 10)
+		s.deliver(t, created(t, "a", "1 prod-1"))
+		e := paid(t, "a")
+		e.SetExtension(function.CorrelationID, strings.Repeat("x", outbox.MaxEvent))
+		if _, err := s.Handle(t.Context(), e); function.VerdictOf(err) != function.DeadLetter {
+			t.Errorf("error %v", err)
+		}
+		if got := s.stock(t, "prod-1"); got != (Stock{"prod-1", 10, 0}) {
+			t.Errorf("stock is %+v", got)
+		}
+	})
 }
 
 // What fits the limits is stored, however long ids are in bytes.

@@ -39,11 +39,15 @@ func TestANewShop(t *testing.T) {
 				t.Errorf("stock is %+v, want %+v", got, want)
 			}
 		}
+		if _, err := s.db.Write().ExecContext(t.Context(), "DELETE FROM inventory_stock WHERE product_id = 'prod-1'"); err != nil {
+			t.Fatal(err)
+		}
+		s = opened(t, c, 50)
 		var products, pieces int
 		if err := s.db.Read().QueryRowContext(t.Context(), "SELECT count(*), sum(available + reserved) FROM inventory_stock").Scan(&products, &pieces); err != nil {
 			t.Fatal(err)
 		}
-		if products != 100 || pieces != 2000 {
+		if products != 99 || pieces != 1980 {
 			t.Errorf("%d products, %d pieces", products, pieces)
 		}
 	})
