@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,7 +34,13 @@ func (m tests) Run() int {
 	return m.M.Run()
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) {
+	if order := os.Getenv(relayProcess); order != "" {
+		runRelay(order)
+		return
+	}
+	goleak.VerifyTestMain(tests{m})
+}
 
 // stage is an outbox in an empty database.
 type stage struct {
@@ -150,7 +157,10 @@ func (b *broker) publish(_ context.Context, topic string, events ...event.Event)
 }
 
 // ids returns the ids of what was published of a key.
-func (b *broker) ids(key string) string {
+func (b *broker) ids(key string) string { return b.of(topic, key) }
+
+// of returns the ids of what was published of a topic and key.
+func (b *broker) of(topic, key string) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var ids []string

@@ -11,8 +11,9 @@ import (
 	"github.com/millrace/millrace/runtime/function"
 )
 
-// passTime is how long a pass goes on with further events of the same lanes, while others may have come that wait for none.
-const passTime = 200 * time.Millisecond
+// passTime is how long a pass goes on with further events of the same lanes. Others may have come meanwhile that wait for none,
+// and what it published is published again when the relay is killed.
+const passTime = 50 * time.Millisecond
 
 // pass is the publishing of a page of each shard.
 type pass struct {
