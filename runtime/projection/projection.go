@@ -59,10 +59,10 @@ func (o *Options) complete() (Options, error) {
 		c.Grace = DefaultGrace
 	}
 	if c.Batch < 1 || c.Batch > eventstore.MaxRead {
-		return c, fmt.Errorf("Batch is %d, must be 1 to %d", c.Batch, eventstore.MaxRead)
+		return c, fmt.Errorf("option Batch is %d, must be 1 to %d", c.Batch, eventstore.MaxRead)
 	}
 	if c.BatchTime < 0 || c.Every < 0 || c.Grace < 0 {
-		return c, fmt.Errorf("BatchTime %s, Every %s and Grace %s must be positive", c.BatchTime, c.Every, c.Grace)
+		return c, fmt.Errorf("options BatchTime %s, Every %s and Grace %s must be positive", c.BatchTime, c.Every, c.Grace)
 	}
 	return c, nil
 }

@@ -103,13 +103,11 @@ func (s shop) project(t *testing.T, d projection.Definition, o *projection.Optio
 }
 
 // append appends events to a stream.
-func (s shop) append(t testing.TB, stream string, ids ...string) eventstore.Appended {
+func (s shop) append(t testing.TB, stream string, ids ...string) {
 	t.Helper()
-	appended, err := s.store.Append(t.Context(), eventstoretest.Write(stream, eventstore.Any, ids...))
-	if err != nil {
+	if _, err := s.store.Append(t.Context(), eventstoretest.Write(stream, eventstore.Any, ids...)); err != nil {
 		t.Fatal(err)
 	}
-	return appended[0]
 }
 
 // ledger is a projection that writes down each event, and how many there are of each stream. An event that comes twice, or not in
@@ -226,6 +224,9 @@ func (s shop) tables(t *testing.T) (names []string) {
 			t.Fatal(err)
 		}
 		names = append(names, name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
 	}
 	return names
 }

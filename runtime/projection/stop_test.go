@@ -29,11 +29,17 @@ func refusing(id string) projection.Definition {
 
 func asStopped(t *testing.T, err error) *projection.StoppedError {
 	t.Helper()
-	stopped, ok := errors.AsType[*projection.StoppedError](err)
-	if !ok {
+	mustStop(t, err)
+	stopped, _ := errors.AsType[*projection.StoppedError](err)
+	return stopped
+}
+
+// mustStop checks that err says of a projection that it stopped.
+func mustStop(t *testing.T, err error) {
+	t.Helper()
+	if _, ok := errors.AsType[*projection.StoppedError](err); !ok {
 		t.Fatalf("error %v, want one that it stopped", err)
 	}
-	return stopped
 }
 
 func TestPoisonStopsVisibly(t *testing.T) {
@@ -126,9 +132,9 @@ func TestPoisonInARebuild(t *testing.T) {
 		old := s.project(t, ledger(), nil)
 		mustCatchUp(t, old)
 		view := s.project(t, refusing("poison"), nil)
-		asStopped(t, view.Rebuild(t.Context(), nil))
+		mustStop(t, view.Rebuild(t.Context(), nil))
 		s.append(t, "s", "c")
-		asStopped(t, run(t, view))
+		mustStop(t, run(t, view))
 		s.check(t, ledger())
 
 		// Corrected code goes on with it.
@@ -155,7 +161,7 @@ func TestARebuildCuresRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.append(t, "s", "c")
-		asStopped(t, view.CatchUp(t.Context()))
+		mustStop(t, view.CatchUp(t.Context()))
 		if err := view.Rebuild(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +181,7 @@ func TestStopWithAStrangeReason(t *testing.T) {
 		}
 		view := s.project(t, d, nil)
 		s.append(t, "s", "a")
-		asStopped(t, view.CatchUp(t.Context()))
+		mustStop(t, view.CatchUp(t.Context()))
 		at, err := view.Positions(t.Context())
 		if err != nil || at[0].Stopped == nil || !strings.HasPrefix(at[0].Stopped.Reason, "\uFFFD\uFFFDé") {
 			t.Errorf("at %+v, %v", at, err)
