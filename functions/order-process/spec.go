@@ -30,6 +30,7 @@ var Spec = function.Spec{
 	Name:     "order-process",
 	Topic:    order.Topic,
 	Source:   orderstore.Source,
+	Emits:    orderstore.Types(),
 	Settings: &settings{},
 	New:      newHandler,
 }

@@ -16,6 +16,8 @@ type Service struct {
 	Name string
 	// Settings is a pointer to a zero struct of the kind that New fills with [Lookup.Into], for --help. Default: none.
 	Settings any
+	// Emits lists the types of the events that its chores publish. Who deploys it gives it the right to. Default: none.
+	Emits []string
 	// New makes the handler, once per process. lookup reads the environment. The handler may be a [Worker] and
 	// an io.Closer.
 	//

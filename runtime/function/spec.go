@@ -19,8 +19,8 @@ type Spec struct {
 	Group string
 	// Source becomes the source of emitted events that have none. Default: "/" and Name.
 	Source string
-	// Emits lists the types that the handler may return. Another type is an error of the function: the record is
-	// dead-lettered.
+	// Emits lists the types that the handler may return, and those that its chores publish. Another type that it returns is an
+	// error of the function: the record is dead-lettered.
 	Emits []string
 	// Topics names the topic of each emitted type that cloudevents/schemas does not know.
 	Topics map[string]string
