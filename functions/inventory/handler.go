@@ -159,12 +159,12 @@ func (s *Store) transact(ctx context.Context, orderID string, do func(transactio
 }
 
 // verdict says what becomes of an event whose transaction failed. Nothing that an event may hold makes a statement fail, so
-// then it is the database.
+// it is the database, which may also be too slow; unless the process has to leave.
 func verdict(ctx context.Context, err error) error {
 	if _, invalid := errors.AsType[*outbox.InvalidError](err); invalid {
 		return function.Permanent(err)
 	}
-	if ctx.Err() != nil || function.VerdictOf(err) != function.Retry {
+	if errors.Is(ctx.Err(), context.Canceled) || function.VerdictOf(err) != function.Retry {
 		return err
 	}
 	return function.Unavailable(dependency, err)

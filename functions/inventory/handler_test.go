@@ -1,8 +1,10 @@
 package inventory
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/go-cmp/cmp"
@@ -354,6 +356,40 @@ func TestADatabaseThatIsGone(t *testing.T) {
 		_, err := s.Handle(t.Context(), created(t, "a", "1 prod-1"))
 		if function.VerdictOf(err) != function.Broken || !strings.Contains(err.Error(), `"a"`) {
 			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// One that does not answer in time is away, too: no attempt is spent. A process that has to leave blames nobody.
+func TestADatabaseThatHangs(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, c database.Config) {
+		s := opened(t, c, 10)
+		s.deliver(t, created(t, "a", "1 prod-1"))
+		tx, err := s.db.Write().BeginTx(t.Context(), nil)
+		if err == nil {
+			_, err = tx.ExecContext(t.Context(), "UPDATE inventory_stock SET told = told")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		e := paid(t, "a")
+		if _, err := s.Handle(slow, e); function.VerdictOf(err) != function.Broken {
+			t.Errorf("too slow: error %v", err)
+		}
+		leaving, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := s.Handle(leaving, e); function.VerdictOf(err) != function.Retry {
+			t.Errorf("leaving: error %v", err)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		s.deliver(t, e)
+		if diff := cmp.Diff([]string{"a reserved 1 prod-1"}, s.told(t)); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -37,7 +37,10 @@ func (m tests) Run() int {
 	return m.M.Run()
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) {
+	// sarama counts with go-metrics, whose goroutine stays.
+	goleak.VerifyTestMain(tests{m}, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 // each runs a test on each kind of database, with an empty one.
 func each(t *testing.T, test func(t *testing.T, c database.Config)) {
