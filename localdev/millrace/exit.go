@@ -34,7 +34,7 @@ const exitCodes = `Exit codes:
   2    the command line, the environment or the template is wrong
   3    nothing matched
   4    partly done: some events were published, others were not
-  5    no broker of the cluster answers
+  5    no broker of the cluster answers, or the database does not
   130  interrupted before it was done`
 
 // usageError is a command line that cannot be understood.

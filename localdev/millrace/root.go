@@ -51,7 +51,7 @@ func (a *app) rootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		a.devCommand(), a.publishCommand(), a.tailCommand(), a.topicsCommand(), a.loadCommand(),
-		a.triggerCommand(), a.invokeCommand(), a.versionCommand(),
+		a.triggerCommand(), a.invokeCommand(), a.projectionsCommand(), a.versionCommand(),
 	)
 	usageErrors(root)
 	return root
