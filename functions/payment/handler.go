@@ -39,7 +39,7 @@ func (h *handler) created(ctx context.Context, e event.Event, placed order.Creat
 		s = waiting
 	}
 	p := newPayment(s, placed.OrderID, placed.CustomerID).of(placed.Amount, placed.Currency)
-	if err := h.check(e, p); err != nil {
+	if err := h.check(ctx, e, p); err != nil {
 		return nil, err
 	}
 	row, _, err := h.ledger.add(ctx, p)
@@ -56,39 +56,25 @@ func (h *handler) created(ctx context.Context, e event.Event, placed order.Creat
 
 // paid notes that somebody else took the money. What this service took itself is told as paid, too, and passes by.
 func (h *handler) paid(ctx context.Context, e event.Event, paid order.Paid) ([]event.Event, error) {
-	p := newPayment(charged, paid.OrderID, paid.CustomerID).of(paid.Amount, paid.Currency)
-	p.byHand, p.method, p.transactionID = true, provider.Line(paid.PaymentMethod), paid.TransactionID
-	if err := h.check(e, p); err != nil {
+	p := newPayment(charged, paid.OrderID, paid.CustomerID).paidBy(paid)
+	if err := h.check(ctx, e, p); err != nil {
 		return nil, err
 	}
 	at := cmp.Or(paid.PaidAt, h.now()).UTC()
-	tell, err := answer(e, answerCharge, p.processed(at), h.now())
+	tell, err := h.answer(ctx, e, answerCharge, p.processed(at))
 	if err != nil {
 		return nil, err
 	}
 	row, fresh, err := h.ledger.add(ctx, p, tell)
 	if err == nil && row.state == waiting {
-		row, err = h.settle(ctx, e, row, p, at)
+		p = row.in(charged).paidBy(paid)
+		row, err = h.conclude(ctx, e, waiting, p, answerCharge, p.processed(at))
 	}
 	known := fresh || row.cameIn() && row.transactionID == paid.TransactionID
 	if err == nil && !known {
 		err = dropped(fmt.Errorf("order %s is paid by hand while its payment is %s", row.orderID, row.state))
 	}
 	return nil, err
-}
-
-// settle notes that the order of row, which waits, was paid as p says.
-func (h *handler) settle(ctx context.Context, e event.Event, row, p payment, at time.Time) (payment, error) {
-	p.id, p.refundID = row.id, row.refundID
-	p.customerID = cmp.Or(p.customerID, row.customerID)
-	if p.amount.IsZero() {
-		p = p.of(row.amount, row.currency)
-	}
-	tell, err := answer(e, answerCharge, p.processed(at), h.now())
-	if err != nil {
-		return payment{}, err
-	}
-	return h.ledger.move(ctx, waiting, p, tell)
 }
 
 func (h *handler) cancelled(ctx context.Context, e event.Event, off order.Cancelled) ([]event.Event, error) {
@@ -104,7 +90,7 @@ func (h *handler) rejected(ctx context.Context, e event.Event, missing inventory
 func (h *handler) callOff(ctx context.Context, e event.Event, orderID, customerID, reason string) error {
 	p := newPayment(cancelled, orderID, customerID)
 	p.reason = provider.Line(reason)
-	if err := h.check(e, p); err != nil {
+	if err := h.check(ctx, e, p); err != nil {
 		return err
 	}
 	row, _, err := h.ledger.add(ctx, p)
@@ -130,11 +116,11 @@ func (h *handler) callOff(ctx context.Context, e event.Event, orderID, customerI
 var errNUL = errors.New("an id in the data holds a NUL character, which no database keeps")
 
 // check returns why p cannot be stored, or told as an answer to e: before money moves that nobody could be told of.
-func (h *handler) check(e event.Event, p payment) error {
+func (h *handler) check(ctx context.Context, e event.Event, p payment) error {
 	if strings.Contains(p.orderID+p.customerID+p.transactionID, "\x00") {
 		return function.Permanent(errNUL)
 	}
-	draft, err := answer(e, answerCharge, p.processed(h.now().UTC()), h.now())
+	draft, err := h.answer(ctx, e, answerCharge, p.processed(h.now().UTC()))
 	if err != nil {
 		return err
 	}
@@ -145,14 +131,15 @@ func (h *handler) check(e event.Event, p payment) error {
 func dropped(why error) error { return fmt.Errorf("%w: %w", function.Drop("it changes nothing"), why) }
 
 // answer returns the event that tells what e led to.
-func answer(e event.Event, place int, told function.Payload, now time.Time) (event.Event, error) {
+func (h *handler) answer(ctx context.Context, e event.Event, place int, told function.Payload) (event.Event, error) {
 	answers, err := function.Emit(e, told)
 	if err != nil {
 		return event.Event{}, err
 	}
 	answers[0].SetID(function.EmittedID(name, e.Source(), e.ID(), place))
-	function.Stamp(&identity, e, answers, now)
+	function.Stamp(&identity, e, answers, h.now())
 	function.TraceOf(e).Stamp(answers)
+	function.TraceFrom(ctx).Stamp(answers) // that of this attempt, where attempts are traced
 	return answers[0], nil
 }
 

@@ -60,7 +60,7 @@ func (h *handler) refund(ctx context.Context, e event.Event, p payment) (payment
 func (h *handler) conclude(
 	ctx context.Context, e event.Event, from state, p payment, place int, told function.Payload,
 ) (payment, error) {
-	tell, err := answer(e, place, told, h.now())
+	tell, err := h.answer(ctx, e, place, told)
 	if err != nil {
 		return payment{}, err
 	}

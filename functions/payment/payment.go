@@ -1,13 +1,16 @@
 package payment
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"time"
 
 	"github.com/millrace/millrace/cloudevents/money"
+	"github.com/millrace/millrace/cloudevents/order"
 	fact "github.com/millrace/millrace/cloudevents/payment"
+	"github.com/millrace/millrace/functions/payment/internal/provider"
 )
 
 // state is how far the payment of an order has come. It never goes back.
@@ -61,6 +64,16 @@ func newPayment(s state, orderID, customerID string) payment {
 // of returns p over an amount.
 func (p payment) of(a money.Amount, c money.Currency) payment {
 	p.amount, p.currency = a, money.Currency(c.String())
+	return p
+}
+
+// paidBy returns p with what somebody else took. What is not told of it stays as it is in p.
+func (p payment) paidBy(told order.Paid) payment {
+	p.byHand, p.method, p.transactionID = true, provider.Line(told.PaymentMethod), told.TransactionID
+	p.customerID = cmp.Or(told.CustomerID, p.customerID)
+	if !told.Amount.IsZero() {
+		p = p.of(told.Amount, cmp.Or(told.Currency, p.currency))
+	}
 	return p
 }
 

@@ -73,6 +73,12 @@ var ways = []struct {
 		"manual, paid by hand without an amount", []function.Payload{manual("12345", "99.90"), paid("12345", "0", "txn-1")},
 		[]string{paidByHand}, paymentprovider.Account{},
 	}, {
+		"manual, paid by hand without a currency",
+		[]function.Payload{manual("12345", "99.90"), order.Paid{
+			OrderID: "12345", CustomerID: "c-7", Amount: money.MustParse("99.90"), PaymentMethod: "bank transfer", TransactionID: "txn-1",
+		}},
+		[]string{paidByHand}, paymentprovider.Account{},
+	}, {
 		"manual, paid by hand, cancelled",
 		[]function.Payload{manual("12345", "99.90"), paid("12345", "99.90", "txn-1"), cancelledOrder("12345")},
 		[]string{paidByHand, refundedOnce}, paymentprovider.Account{Refunds: 1, Refunded: money.MustParse("99.90")},
@@ -187,6 +193,32 @@ func TestIDsFollowFromEvents(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is told belongs to the trace of the attempt, or else to that of the event.
+func TestTraces(t *testing.T) {
+	t.Parallel()
+	const ofEvent, ofAttempt = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-b7ad6b7169203331-01"
+	s := newShop(t, kinds["sqlite"](t))
+	traced := func(id string) event.Event {
+		e := s.event(created(id, "99.90"))
+		e.SetExtension(function.TraceParent, ofEvent)
+		return e
+	}
+	if err := s.handle(traced("1")); err != nil {
+		t.Fatal(err)
+	}
+	ctx := function.WithTrace(t.Context(), function.NewTrace(ofAttempt, ""))
+	if _, err := s.Handle(ctx, traced("2")); err != nil {
+		t.Fatal(err)
+	}
+	s.tell(created("3", "99.90"))
+	story := s.told()
+	for id, want := range map[string]string{"1": ofEvent, "2": ofAttempt, "3": ""} {
+		if got := function.TraceOf(story[id][0]); got.Parent != want {
+			t.Errorf("order %s: trace %q, want %q", id, got.Parent, want)
+		}
+	}
 }
 
 // An order that is called off while nobody knows whether it was charged is charged and refunded, in this order.
