@@ -149,15 +149,7 @@ func (m *model) drain(r *rapid.T) {
 	const free, due = "UPDATE millrace_outbox_shards SET until = 0", "UPDATE millrace_outbox SET due = 0"
 	m.set(r, free)
 	m.set(r, due)
-	for {
-		published, err := m.box.Relay(m.t.Context(), m.broke.publish)
-		if err != nil {
-			r.Fatal(err)
-		}
-		if published == 0 {
-			break
-		}
-	}
+	m.relay(m.t, &m.broke)
 	for lane, n := range m.put {
 		topic, key, _ := strings.Cut(lane, "/")
 		if problem := disorder(strings.Fields(m.broke.of(topic, key)), n); problem != "" {

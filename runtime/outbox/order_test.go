@@ -247,14 +247,14 @@ func TestManyWritersAndANaivePosition(t *testing.T) {
 // A relay that holds its shards keeps others from them, until it has ended or its lease has.
 func TestShardsHaveOneRelay(t *testing.T) {
 	t.Parallel()
-	const lease = 500 * time.Millisecond
+	const lease = 2 * time.Second
 	each(t, &outbox.Options{Lease: lease}, func(t *testing.T, s stage) {
 		_, other := s.open(t, &outbox.Options{Lease: lease})
 		b := &broker{}
 		s.put(t, "order-1", "1", "2")
 		published, err := s.box.Relay(t.Context(), func(ctx context.Context, topic string, events ...event.Event) []error {
 			// The broker takes longer than the lease, which is renewed meanwhile.
-			for began := time.Now(); time.Since(began) < 2*lease; {
+			for began := time.Now(); time.Since(began) < lease*3/2; {
 				if n, err := other.Relay(ctx, b.publish); n != 0 || err != nil {
 					t.Errorf("the other relay published %d, %v", n, err)
 				}
