@@ -72,6 +72,15 @@ var arrows = []arrow{
 		why: "the life of a record is the same behind every door: it must not know one",
 	},
 	{
+		in:   []string{"./runtime/function"},
+		only: []string{"./runtime/config", "./cloudevents/schemas", events, "github.com/go-json-experiment/json/...", "github.com/google/uuid"},
+		why:  "what every author imports brings nothing along: chores and services are told by it, and run elsewhere",
+	},
+	{
+		in: []string{"./runtime/boot"}, never: []string{"./runtime/database", "./runtime/eventstore/...", "./runtime/outbox", "./runtime/projection"},
+		why: "a program runs its chores without knowing what they do: functions that keep nothing must not link a database",
+	},
+	{
 		in: []string{"./runtime/consumergroup"}, unreachable: []string{"./runtime/msktrigger", "./runtime/httpsink", "./runtime/boot"},
 		why: "a door hands records to the pipeline and knows no other door",
 	},
@@ -256,6 +265,9 @@ func TestArrowsForbid(t *testing.T) {
 		{"./runtime/pipeline", "", "./functions/order-created", "serves functions"},
 		{"./runtime/frontier", "", "./runtime/pipeline", "without knowing records"},
 		{"./runtime/telemetry", "./runtime/kafkaclient", "github.com/IBM/sarama", "the same behind every door"},
+		{"./runtime/function", "", "./runtime/pipeline", "brings nothing along"},
+		{"./runtime/function", "", "go.opentelemetry.io/otel/trace", "brings nothing along"},
+		{"./runtime/boot", "", "./runtime/outbox", "must not link a database"},
 		{"./runtime/consumergroup", "example.org/x", "./runtime/msktrigger", "no other door"},
 		{"./runtime/msktrigger", "", "./runtime/httpsink", "no other door"},
 		{"./runtime/httpsink", "", "./runtime/consumergroup", "no other door"},
