@@ -26,7 +26,7 @@ func TestGolden(t *testing.T) {
 			s := newShop(t, kinds["sqlite"](t))
 			for range 2 {
 				for _, e := range []event.Event{placed, cancelled} {
-					if err := s.handle(e); err != nil {
+					if err := s.insist(e); err != nil {
 						t.Fatal(err)
 					}
 				}

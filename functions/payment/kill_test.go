@@ -69,7 +69,7 @@ func work(s *service, n int) {
 			e.SetID(fmt.Sprintf("order-%d-event-%d", n, i))
 			e.SetSource("/order-service")
 			e.SetExtension(function.CorrelationID, "flow-1")
-			_, err = s.Handle(context.Background(), e)
+			err = insist(context.Background(), s, e)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

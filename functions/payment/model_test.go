@@ -65,7 +65,7 @@ func TestBooksAndEventsTellTheSameStory(t *testing.T) {
 				judge(rt, s.handleUnder(d.fault, d.event))
 			}
 			for _, d := range deliveries {
-				if verdict := judge(rt, s.handle(d.event)); verdict != function.Done && verdict != function.Dropped {
+				if verdict := judge(rt, s.insist(d.event)); verdict != function.Done && verdict != function.Dropped {
 					rt.Errorf("without a fault: %s", verdict)
 				}
 			}

@@ -146,13 +146,13 @@ func (s *shop) requireWay(t *testing.T, kind fault, place int, told []function.P
 			}
 		}
 		for range 2 {
-			if err := s.handle(events[i]); err != nil {
+			if err := s.insist(events[i]); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for _, e := range events {
-		if err := s.handle(e); err != nil {
+		if err := s.insist(e); err != nil {
 			t.Errorf("delivered again: %v", err)
 		}
 	}
@@ -205,11 +205,11 @@ func TestTraces(t *testing.T) {
 		e.SetExtension(function.TraceParent, ofEvent)
 		return e
 	}
-	if err := s.handle(traced("1")); err != nil {
+	if err := s.insist(traced("1")); err != nil {
 		t.Fatal(err)
 	}
 	ctx := function.WithTrace(t.Context(), function.NewTrace(ofAttempt, ""))
-	if _, err := s.Handle(ctx, traced("2")); err != nil {
+	if err := insist(ctx, s, traced("2")); err != nil {
 		t.Fatal(err)
 	}
 	s.tell(created("3", "99.90"))
@@ -244,7 +244,7 @@ func TestTheFirstAmountCounts(t *testing.T) {
 		other := created("12345", "99.90")
 		other.Currency = "USD"
 		for _, again := range []order.Created{created("12345", "1"), other} {
-			err := s.handle(s.event(again))
+			err := s.insist(s.event(again))
 			var amount *AmountError
 			if function.VerdictOf(err) != function.Dropped || !errors.As(err, &amount) || amount.OrderID != "12345" || amount.Kept.String() != "99.90" {
 				t.Errorf("got %v", err)
@@ -268,7 +268,7 @@ func TestPaidByHandBesides(t *testing.T) {
 			each(t, func(t *testing.T, s *shop) {
 				s.tell(before)
 				told := len(s.told()["12345"])
-				err := s.handle(s.event(paid("12345", "99.90", "txn-1")))
+				err := s.insist(s.event(paid("12345", "99.90", "txn-1")))
 				if function.VerdictOf(err) != function.Dropped || !strings.Contains(err.Error(), "order 12345 is paid by hand") {
 					t.Errorf("got %v", err)
 				}
@@ -303,7 +303,7 @@ func TestTheProviderIsDownForAWhile(t *testing.T) {
 		if err := s.provider.SetMode(paymentprovider.Mode{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.handle(e); err != nil {
+		if err := s.insist(e); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.told()["12345"]; len(got) != 1 || s.account("12345").Charges != 1 {
@@ -333,7 +333,7 @@ func TestWhatIsDeadLettered(t *testing.T) {
 		if _, err := s.ledger.db.Write().ExecContext(t.Context(), "UPDATE payments SET state = 'charging', amount = '1'"); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.handle(s.event(created("12345", "1"))); function.VerdictOf(err) != function.DeadLetter || !strings.Contains(err.Error(), "order 12345") {
+		if err := s.insist(s.event(created("12345", "1"))); function.VerdictOf(err) != function.DeadLetter || !strings.Contains(err.Error(), "order 12345") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -387,7 +387,7 @@ func TestTheDatabaseHangs(t *testing.T) {
 		if err := tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.handle(e); err != nil {
+		if err := s.insist(e); err != nil {
 			t.Error(err)
 		}
 	})

@@ -160,9 +160,12 @@ func rejectedOrder(id string) inventory.Rejected {
 }
 
 // insist delivers an event as the runtime does, which tries again what waits for somebody who is slow.
-func (s *shop) insist(e event.Event) error {
-	for {
-		if err := s.handle(e); function.VerdictOf(err) != function.Broken {
+func (s *shop) insist(e event.Event) error { return insist(s.Context(), s, e) }
+
+func insist(ctx context.Context, h function.Handler, e event.Event) error {
+	for tries := 1; ; tries++ {
+		_, err := h.Handle(ctx, e)
+		if tries == 100 || function.VerdictOf(err) != function.Broken {
 			return err
 		}
 	}
@@ -178,7 +181,7 @@ func (s *shop) handle(e event.Event) error {
 func (s *shop) tell(facts ...function.Payload) {
 	s.Helper()
 	for _, p := range facts {
-		if err := s.handle(s.event(p)); err != nil {
+		if err := s.insist(s.event(p)); err != nil {
 			s.Fatalf("%s: %v", p.EventType(), err)
 		}
 	}
