@@ -149,6 +149,32 @@ func TestAnswersAndDeadlinesAtOnce(t *testing.T) {
 	})
 }
 
+// A process that was paused handles an event beside its successor: it has one effect.
+func TestAnEventInTwoProcesses(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		processes := []function.Handler{s.process, s.start(t)}
+		for range 50 {
+			id := s.begin(t, "create")
+			s.do(t, "charged", id)
+			topic := s.topics[id]
+			var both sync.WaitGroup
+			for _, process := range processes {
+				both.Go(func() {
+					if out, err := process.Handle(t.Context(), topic[len(topic)-1]); err != nil || len(out) > 0 {
+						t.Errorf("%d events, %v", len(out), err)
+					}
+				})
+			}
+			both.Wait()
+			s.relay(t)
+			if got := words(s.topics[id]); got != "created payment.processed paid" || words(s.stored(t, id)) != "created paid" {
+				t.Errorf("published %s, stored %s", got, words(s.stored(t, id)))
+			}
+		}
+	})
+}
+
 // All processes were down when an order was due, so an answer may lie in the topic: it is heard first. But an order gets
 // its time twice, not for ever.
 func TestNobodyLooked(t *testing.T) {

@@ -35,7 +35,7 @@ func (d *deadlines) chore() function.Chore {
 
 // end cancels the orders that have waited too long. One that cannot be cancelled holds up no other.
 func (d *deadlines) end(ctx context.Context) error {
-	var problems problems
+	var failed problems
 	var last deadline
 	for now := d.now(); ctx.Err() == nil; {
 		page, err := d.due(ctx, now, last)
@@ -46,11 +46,11 @@ func (d *deadlines) end(ctx context.Context) error {
 			break
 		}
 		for _, one := range page {
-			problems.add(d.expire(ctx, one, now))
+			failed.add(d.expire(ctx, one, now))
 		}
 		last = page[len(page)-1]
 	}
-	return problems.err()
+	return failed.err()
 }
 
 // problems counts errors and keeps the first.

@@ -98,7 +98,7 @@ func (h *handler) paid(ctx context.Context, e event.Event, p payment.Processed) 
 func (h *handler) unpaid(ctx context.Context, e event.Event, f payment.Failed) ([]event.Event, error) {
 	return h.change(ctx, e, f.OrderID, func(o order.Order) ([]function.Payload, error) {
 		if o.Status() != order.Pending {
-			return nil, function.Drop("a failed payment ends an order only while it is pending, the order is " + string(o.Status()))
+			return nil, function.Drop("a failed payment ends an order only while it is pending; the order is " + string(o.Status()))
 		}
 		return o.Cancel(order.Cancellation{Reason: because("payment failed", f.Reason), At: h.at(f.FailedAt, e)})
 	})

@@ -94,7 +94,7 @@ const (
 	notCancelled = "an order is refunded only when it is cancelled; the order is "
 	notDue       = "a refund is all that is due, and in the order's currency; the order is "
 	notPaid      = "an order is processed only when it is paid; the order is "
-	notFailed    = "a failed payment ends an order only while it is pending, the order is "
+	notFailed    = "a failed payment ends an order only while it is pending; the order is "
 	tooLate      = "an order is cancelled only before it is shipped, and once; the order is "
 )
 

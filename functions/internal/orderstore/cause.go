@@ -32,8 +32,6 @@ type Cause struct {
 	// CorrelationID names the flow that the change belongs to, and CausationID the event or the request that caused it. With a
 	// Parent they are told by it. A flow without a name is named by its first fact.
 	CorrelationID, CausationID string
-	// Trace is the trace that the change is part of. Default: that of the context, or else that of Parent.
-	Trace function.Trace
 	// At is the time of the facts. Default: now.
 	At time.Time
 }
@@ -76,14 +74,10 @@ func (c Cause) tell(ctx context.Context, o order.Order, facts []function.Payload
 	return events, nil
 }
 
-// trace returns the trace that the change is part of.
+// trace returns the trace that the change is part of: that of the attempt or the request, or else of the event.
 func (c Cause) trace(ctx context.Context) function.Trace {
-	attempt := function.TraceFrom(ctx)
-	switch {
-	case !c.Trace.IsZero():
-		return c.Trace
-	case !attempt.IsZero() || c.Parent == nil:
-		return attempt
+	if t := function.TraceFrom(ctx); !t.IsZero() || c.Parent == nil {
+		return t
 	}
 	return function.TraceOf(*c.Parent)
 }
