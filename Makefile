@@ -1,4 +1,4 @@
-# What people do with this repository. `make` alone lists it. Everything but test-kafka, test-clients, soak, bench and lint
+# What people do with this repository. `make` alone lists it. Everything but test-kafka, test-clients, test-api, soak, bench and lint
 # needs Go and nothing else.
 
 GOLANGCI_LINT := bin/golangci-lint-v2.15.0
@@ -47,6 +47,10 @@ test-clients: ## Drive millrace by kcat and kafkajs (kcat, Node 18)
 .PHONY: test-sam
 test-sam: .venv/bin/sam ## Check template.yaml, build by sam and invoke a function in a container (Python; Docker, or root on Debian)
 	infra/sam/test.sh
+
+.PHONY: test-api
+test-api: .venv/bin/schemathesis ## Have schemathesis send the API of orders what its description allows, and what it does not (Python)
+	MILLRACE_TEST_SCHEMATHESIS=$(CURDIR)/$< go test -v -count=1 -run '^TestSchemathesis$$' ./functions/order-api
 
 # What sam build leaves to the environment: a static binary without what Lambda has no use for.
 .PHONY: sam-build
@@ -120,6 +124,8 @@ bin/functions/%/bootstrap: FORCE
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags '$(TAGS)' -ldflags '-s -w' -o $@ ./functions/$*/bootstrap
 
 .venv/bin/sam: infra/sam/requirements.txt
+.venv/bin/schemathesis: infra/api/requirements.txt
+.venv/bin/%:
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -1,0 +1,2 @@
+// Package orderapi is the shop's HTTP API of orders.
+package orderapi

@@ -1,0 +1,142 @@
+package orderapi
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	_ "embed" // the page and its style
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+var (
+	//go:embed docs.html.tmpl
+	docsPage string
+	//go:embed docs.css
+	docsStyle string
+)
+
+// docsTemplate shows the description of the API to people. The usual viewers are scripts of megabytes that a page would load from a
+// server of somebody else; this one has no script, so it works without a network and under the strictest policy.
+var docsTemplate = template.Must(template.New("docs").Funcs(template.FuncMap{
+	"bounds": boundsOf, "kind": kindOf, "ref": refOf, "required": slices.Contains[[]string, string],
+}).Parse(docsPage))
+
+// docs is what the template shows.
+type docs struct {
+	Info       *huma.Info
+	Style      template.CSS
+	Operations []*huma.Operation
+	Schemas    map[string]*huma.Schema
+	Kinds      []docsKind
+}
+
+// docsKind is a kind of problem.
+type docsKind struct {
+	Type, Title string
+	Status      int
+}
+
+// newDocs returns the page about an API that is complete.
+func newDocs(api *huma.OpenAPI) (http.Handler, error) {
+	d := docs{Info: api.Info, Style: template.CSS(docsStyle), Operations: operationsOf(api), Schemas: api.Components.Schemas.Map()} //nolint:gosec // ours
+	for _, k := range kinds {
+		d.Kinds = append(d.Kinds, docsKind{typeBase + k.name, k.title, k.status})
+	}
+	var page bytes.Buffer
+	if err := docsTemplate.Execute(&page, d); err != nil {
+		return nil, fmt.Errorf("page about the API: %w", err)
+	}
+	hash := sha256.Sum256([]byte(docsStyle))
+	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(page.Bytes())
+	}), nil
+}
+
+// operationsOf returns the operations by their paths, with what changes an order before what reads it.
+func operationsOf(api *huma.OpenAPI) []*huma.Operation {
+	var all []*huma.Operation
+	for _, item := range api.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post} {
+			if op != nil {
+				all = append(all, op)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *huma.Operation) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), -strings.Compare(a.Method, b.Method))
+	})
+	return all
+}
+
+// refOf returns the name of the schema that s refers to, "" where it is one itself.
+func refOf(s *huma.Schema) string {
+	if s.Type == huma.TypeArray && s.Items != nil {
+		s = s.Items
+	}
+	return s.Ref[strings.LastIndex(s.Ref, "/")+1:]
+}
+
+// kindOf says what a value is.
+func kindOf(s *huma.Schema) string {
+	switch {
+	case len(s.OneOf) > 0:
+		return "object or string"
+	case s.Type == huma.TypeArray:
+		return "list of"
+	case s.Format != "":
+		return s.Type + " (" + s.Format + ")"
+	}
+	return s.Type
+}
+
+// boundsOf says what a value must be.
+func boundsOf(s *huma.Schema) string {
+	var bounds []string
+	add := func(name, least, most string) {
+		if text := span(least, most); text != "" {
+			bounds = append(bounds, text+name)
+		}
+	}
+	add("", number(s.Minimum), number(s.Maximum))
+	add(" characters", number(s.MinLength), number(s.MaxLength))
+	add(" items", number(s.MinItems), number(s.MaxItems))
+	if len(s.Enum) > 0 {
+		bounds = append(bounds, strings.Trim(fmt.Sprint(s.Enum), "[]"))
+	}
+	if s.PatternDescription != "" {
+		bounds = append(bounds, s.PatternDescription)
+	}
+	return strings.Join(bounds, "; ")
+}
+
+// span writes bounds, of which an empty one is none.
+func span(least, most string) string {
+	switch {
+	case least != "" && most != "":
+		return least + " to " + most
+	case least != "":
+		return "at least " + least
+	case most != "":
+		return "at most " + most
+	}
+	return ""
+}
+
+// number writes what p points to, "" for nil.
+func number[N int | float64](p *N) string {
+	if p == nil {
+		return ""
+	}
+	return strconv.FormatFloat(float64(*p), 'f', -1, 64)
+}
