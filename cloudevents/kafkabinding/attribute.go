@@ -153,6 +153,20 @@ func parseContentType(text string) (contentType, string) {
 
 func parseEventType(text string) (struct{}, string) { return struct{}{}, checkRequired(text) }
 
+// nameOf returns the name of an extension as a string, or what is wrong with it.
+func nameOf(text []byte) (name, reason string) {
+	for i := range usual {
+		if usual[i] == string(text) {
+			return usual[i], ""
+		}
+	}
+	found, reason := names.get(text)
+	if reason != "" {
+		return "", reason
+	}
+	return found.text, ""
+}
+
 func parseName(name string) (struct{}, string) { return struct{}{}, checkName(name) }
 
 // checkName says what is wrong with the name of an extension.

@@ -68,9 +68,11 @@ func readHeaders(core *coreTexts, headers []Header, extensions []draftExtension)
 		case h.Value == nil:
 			reason = reasonNull
 		case a == extension:
-			var name *entry[struct{}]
-			if name, reason = names.get(h.Key[len(prefix):]); reason == "" {
-				extensions = append(extensions, draftExtension{name: name.text, text: h.Value})
+			var name string
+			if name, reason = nameOf(h.Key[len(prefix):]); reason == "" {
+				extensions = append(extensions, draftExtension{})
+				x := &extensions[len(extensions)-1]
+				x.name, x.text = name, h.Value
 			}
 		case core[a] != nil:
 			reason = reasonRepeated
@@ -151,7 +153,12 @@ func (d *draft) fillCached(a *allocation) *DecodeError {
 	}
 	a.context.Type = kind.text
 
-	if text := d.core[dataContentType]; text != nil {
+	switch text := d.core[dataContentType]; {
+	case text == nil:
+	case string(text) == event.ApplicationJSON:
+		a.contentType = event.ApplicationJSON
+		a.context.DataContentType = &a.contentType
+	default:
 		media, reason := contentTypes.get(text)
 		if reason != "" {
 			return defectOf(dataContentType, reason)

@@ -151,11 +151,11 @@ func (c *coreTexts) setMember(a attribute, value token) *DecodeError {
 }
 
 func extensionOfMember(rawName []byte, value token) (draftExtension, *DecodeError) {
-	name, reason := names.get(rawName)
+	name, reason := nameOf(rawName)
 	if reason != "" {
 		return draftExtension{}, &DecodeError{Attribute: cut(string(rawName)), Reason: reason}
 	}
-	x := draftExtension{name: name.text}
+	x := draftExtension{name: name}
 	switch value.text[0] {
 	case '"':
 		x.text = value.unquoted()
@@ -166,7 +166,7 @@ func extensionOfMember(rawName []byte, value token) (draftExtension, *DecodeErro
 		n, err := strconv.ParseInt(string(value.text), 10, 32)
 		if err != nil {
 			return draftExtension{}, &DecodeError{
-				Attribute: cut(name.text),
+				Attribute: cut(name),
 				Reason:    "is none of string, boolean, and whole number of 32 bits",
 			}
 		}

@@ -2,10 +2,12 @@ package lanes
 
 import "time"
 
-// The most lanes, and the largest queues, that are kept for reuse.
 const (
+	// keptLanes and keptItems are the most lanes, and the largest queues, that are kept for reuse.
 	keptLanes = 1024
 	keptItems = 4 * turn
+	// burst is the room of a new queue: what happens to one thing happens in bursts.
+	burst = 8
 )
 
 // lane is the queue of one key. items, head and timer are guarded by the pool; batch, done and last belong to the worker
@@ -30,7 +32,7 @@ func (l *Lanes[T]) newLane(key uint64) *lane[T] {
 	if n := len(l.free); n > 0 {
 		ln, l.free = l.free[n-1], l.free[:n-1]
 	} else {
-		ln = &lane[T]{of: l}
+		ln = &lane[T]{of: l, items: make([]T, 0, burst)}
 	}
 	ln.key = key
 	l.lanes[key] = ln

@@ -241,6 +241,7 @@ func TestCloseForgetsWhatWaitsAndWaitsForWhatRuns(t *testing.T) {
 			return lanes.Finished()
 		}, nil)
 		l.Submit([]item{{Key: 1}, {Key: 1}, {Key: 2}, {Key: 3}})
+		time.Sleep(10 * time.Millisecond) // the second worker starts when the first is seen to wait
 		synctest.Wait()
 		l.Close()
 		l.Close()

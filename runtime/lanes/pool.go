@@ -15,12 +15,15 @@ const (
 	busy = 10
 	// yields is how many times the pool's limit of workers may have yielded: each holds a stack.
 	yields = 4
+	// much is how many lanes must be ready for a second worker to start at once: items that wait for nothing are through
+	// fewer before another processor has woken up.
+	much = 64
 )
 
 // Pool is a bounded number of workers, shared by several Lanes. Workers start when there is work and end when there is
 // none. It is safe for concurrent use.
 type Pool struct {
-	// Up to eager workers start at once; more, up to limit, while those wait for something.
+	// One worker starts at once, up to eager when there is much to do; more, up to limit, while those wait for something.
 	limit, eager int
 
 	mu       sync.Mutex
@@ -28,9 +31,9 @@ type Pool struct {
 	head     int
 	running  int
 	starting bool
-	// finished counts the items since the pool began to watch its workers.
+	// watch is set while the pool watches its workers, finished counts the items since it began to.
+	watch    *time.Timer
 	finished int
-	watching bool
 	// yielded counts the workers that gave their place away.
 	yielded int
 	// crowded says that more than limit run, because some came back. It is written with the pool locked.
@@ -71,6 +74,9 @@ func (p *Pool) resume() {
 func (p *Pool) leave() {
 	p.running--
 	p.crowded.Store(p.running > p.limit)
+	if p.running == 0 && p.watch != nil && p.watch.Stop() {
+		p.watch = nil
+	}
 }
 
 // runnable is a lane that has something to run. It is an interface because lanes of any type share one pool.
@@ -113,12 +119,11 @@ func (p *Pool) pop() (runnable, bool) {
 func (p *Pool) grow() {
 	switch {
 	case p.head == len(p.ready) || p.running == p.limit || p.starting:
-	case p.running < p.eager:
+	case p.running == 0, p.running < p.eager && len(p.ready)-p.head > much:
 		p.starting = true
 		p.start()
-	case !p.watching:
-		p.watching, p.finished = true, 0
-		time.AfterFunc(patience, p.look)
+	case p.watch == nil:
+		p.watch, p.finished = time.AfterFunc(patience, p.look), 0
 	}
 }
 
@@ -132,7 +137,7 @@ func (p *Pool) start() {
 func (p *Pool) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.watching = false
+	p.watch = nil
 	if p.finished < busy*p.running {
 		for range min(p.running, p.limit-p.running, len(p.ready)-p.head) {
 			p.start()

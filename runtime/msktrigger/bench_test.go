@@ -43,6 +43,22 @@ func typical(tb testing.TB, n int) []byte {
 	return payload
 }
 
+// batchOf is an event of one record.
+func batchOf(tb testing.TB, e event.Event) []byte {
+	tb.Helper()
+	m, err := kafkabinding.Encode(e, kafkabinding.Binary)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	payload, err := json.Marshal(map[string]any{"eventSource": "aws:kafka", "records": map[string]any{"orders-0": []any{map[string]any{
+		"topic": "orders", "partition": 0, "offset": 0, "value": base64.StdEncoding.EncodeToString(m.Value), "headers": headersOf(m),
+	}}}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return payload
+}
+
 // headersOf returns headers as Lambda writes them: bytes are signed.
 func headersOf(m kafkabinding.Message) []map[string][]int8 {
 	list := []map[string][]int8{}

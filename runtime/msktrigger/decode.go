@@ -33,8 +33,11 @@ var (
 // Decode reads the event of a Kafka trigger. The batch keeps nothing of the payload. An error is a [*DecodeError], and means
 // that the whole event cannot be understood; the package's documentation says when that is so. Decode may be called from many
 // goroutines at once.
-func Decode(payload []byte) (*Batch, error) {
-	d := decoder{scanner: scanner{text: payload}, batch: &Batch{}}
+func Decode(payload []byte) (*Batch, error) { return decode(payload, &memory{}) }
+
+// decode makes the batch of what m has.
+func decode(payload []byte, m *memory) (*Batch, error) {
+	d := decoder{scanner: scanner{text: payload}, batch: &Batch{}, memory: m}
 	d.where.Index, d.where.Offset = -1, -1
 	if err := d.event(); err != nil {
 		return nil, d.fault(err)
@@ -64,7 +67,7 @@ type decoder struct {
 	seen   uint
 	poison *DecodeError
 
-	memory memory
+	memory *memory
 }
 
 // fault says where err was met.

@@ -110,8 +110,9 @@ func (s *scanner) numbers(list []byte) ([]byte, error) {
 // Lists of bytes are most of an event. Eight characters hold two numbers with their commas, whatever their lengths, and no branch
 // depends on how many digits a number has: that is as good as random.
 func (s *scanner) pairs(list []byte) []byte {
-	for len(s.text)-s.at >= 8 {
-		text := binary.LittleEndian.Uint64(s.text[s.at:])
+	from, at := s.text, s.at // in registers: the next pair waits for at
+	for len(from)-at >= 8 {
+		text := binary.LittleEndian.Uint64(from[at:])
 		digits := text ^ '0'*ones
 		// The highest bit of each byte that is no digit. A byte beyond ASCII spoils only those after it.
 		others := (digits | (digits + (0x80-10)*ones)) & (0x80 * ones)
@@ -123,8 +124,9 @@ func (s *scanner) pairs(list []byte) []byte {
 			break
 		}
 		list = append(list, byte(one), byte(two)) //nolint:gosec // neither is above 255
-		s.at += second/8 + 1
+		at += second>>3 + 1
 	}
+	s.at = at
 	return list
 }
 

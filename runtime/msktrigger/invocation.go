@@ -19,9 +19,10 @@ var keySeed = maphash.MakeSeed()
 // invocation is the work on one batch.
 type invocation struct {
 	trigger *Trigger
-	pool    *lanes.Pool
 	lanes   *lanes.Lanes[*delivery]
 	parts   []part
+	// yield gives a worker's place away while it waits for acknowledgements.
+	yield func() (resume func())
 
 	// ctx is that of the handlers. It ends when no work is to be done any more: at the time closing, zero where there is no
 	// deadline, or earlier.
@@ -64,7 +65,8 @@ type delivery struct {
 var recycled = sync.Pool{New: func() any { return &pipeline.Delivery{} }}
 
 func newInvocation(ctx context.Context, t *Trigger, b *Batch) *invocation {
-	v := &invocation{trigger: t, pool: lanes.NewPool(t.options.Workers), margin: t.options.Margin, settled: make(chan struct{})}
+	pool := lanes.NewPool(t.options.Workers)
+	v := &invocation{trigger: t, yield: pool.Yield, margin: t.options.Margin, settled: make(chan struct{})}
 	if deadline, ok := ctx.Deadline(); ok {
 		v.margin = min(v.margin, max(time.Until(deadline), 0)/marginPart)
 		v.closing = deadline.Add(-v.margin)
@@ -72,7 +74,7 @@ func newInvocation(ctx context.Context, t *Trigger, b *Batch) *invocation {
 	} else {
 		v.ctx, v.cancel = context.WithCancel(ctx)
 	}
-	v.lanes = lanes.New(v.pool, v.handle, nil)
+	v.lanes = lanes.New(pool, v.handle, nil)
 	for i := range b.Partitions {
 		v.parts = append(v.parts, v.newPart(i, &b.Partitions[i]))
 	}
@@ -155,6 +157,13 @@ func (v *invocation) close() {
 	}
 }
 
+// clean tells whether every record is finished, so that nobody holds any.
+func (v *invocation) clean() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.open.Load() == 0 && v.halted == nil
+}
+
 // warn tells of handlers that are left behind.
 func (v *invocation) warn() {
 	for _, p := range v.parts {
@@ -180,7 +189,7 @@ func (v *invocation) handle(d *delivery) (result lanes.Result) {
 	if !v.allows(now) || v.halts(d.lane) {
 		return v.giveUp(d)
 	}
-	o := d.open(v.pool)
+	o := d.open(v.yield)
 	o.Started = now
 	failed := o.LastFailure
 	d.running.Store(true)
@@ -244,10 +253,10 @@ func (v *invocation) settle() {
 }
 
 // open returns what the pipeline works on.
-func (d *delivery) open(pool *lanes.Pool) *pipeline.Delivery {
+func (d *delivery) open(yield func() (resume func())) *pipeline.Delivery {
 	if d.opened == nil {
 		d.opened = recycled.Get().(*pipeline.Delivery)
-		d.opened.Record, d.opened.Publishing = d.record.Record, pool.Yield
+		d.opened.Record, d.opened.Publishing = d.record.Record, yield
 	}
 	return d.opened
 }

@@ -15,6 +15,14 @@ type memory struct {
 	records slab[Record]
 }
 
+// reuse makes what only the runtime saw free again, when all records are done with. Keys and values stay with whom they were
+// given to: a handler may keep its event's data.
+func (m *memory) reuse() {
+	m.bytes = slab[byte]{}
+	m.headers.reuse()
+	m.records.reuse()
+}
+
 // How large the pieces are. Lambda's batches have 100 records, unless it is told otherwise.
 const (
 	pieceBytes   = 16 << 10
@@ -26,14 +34,31 @@ const (
 type slab[T any] struct {
 	// free is what is left of a piece, as the room of an empty slice.
 	free []T
+	// pieces are those that there are, the first used of them have been begun.
+	pieces [][]T
+	used   int
 }
 
 // room returns an empty slice that has room for n. It is not nil.
 func (s *slab[T]) room(n, piece int) []T {
 	if n > cap(s.free) || s.free == nil {
-		s.free = make([]T, 0, max(n, piece))
+		s.free = s.piece(max(n, piece))
 	}
 	return s.free
+}
+
+// piece returns the next piece, which has room for n.
+func (s *slab[T]) piece(n int) []T {
+	for ; s.used < len(s.pieces); s.used++ {
+		if p := s.pieces[s.used]; cap(p) >= n {
+			s.used++
+			return p
+		}
+	}
+	p := make([]T, 0, n)
+	s.pieces = append(s.pieces, p)
+	s.used++
+	return p
 }
 
 // keep takes what was appended to the slice that room returned last, even where it has outgrown that.
@@ -41,6 +66,9 @@ func (s *slab[T]) keep(list []T) []T {
 	s.free = list[len(list):]
 	return slices.Clip(list)
 }
+
+// reuse makes all that was handed out free again. Nobody may hold any of it.
+func (s *slab[T]) reuse() { s.free, s.used = nil, 0 }
 
 // base64 decodes standard base64 with padding. What stands in the bits that padding leaves over is passed over: samples in
 // Amazon's documentation have something there.

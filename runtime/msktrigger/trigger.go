@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/runtime/pipeline"
@@ -84,7 +85,8 @@ func (t *Trigger) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 			answer, err = nil, &InternalError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	batch, err := Decode(payload)
+	m := memories.Get().(*memory)
+	batch, err := decode(payload, m)
 	if err == nil {
 		err = t.check(batch)
 	}
@@ -95,8 +97,15 @@ func (t *Trigger) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 	if err := v.run(); err != nil {
 		return nil, err
 	}
+	if v.clean() {
+		defer memories.Put(m)
+		defer m.reuse()
+	}
 	return v.answer(), nil
 }
+
+// memories are those of batches that are done with.
+var memories = sync.Pool{New: func() any { return &memory{} }}
 
 // check refuses records that no function reads: to finish them would lose them.
 func (t *Trigger) check(b *Batch) error {

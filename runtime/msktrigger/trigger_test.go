@@ -3,6 +3,7 @@ package msktrigger_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -397,4 +398,38 @@ func TestInvocationsAtTheSameTime(t *testing.T) {
 		}
 		invocations.Wait()
 	})
+}
+
+// TestWhatAHandlerKeepsIsItsOwn: an invocation works in the memory of one before, but not in what that gave away.
+func TestWhatAHandlerKeepsIsItsOwn(t *testing.T) {
+	t.Parallel()
+	var kept []event.Event
+	keep := func(_ context.Context, e event.Event) ([]event.Event, error) {
+		kept = append(kept, e)
+		return nil, nil
+	}
+	spec := newWorld().spec
+	spec.Order = function.ByPartition // one handler at a time
+	p, err := pipeline.New("group", []pipeline.Function{{Spec: spec, Handler: function.Raw(keep, placed)}}, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trigger := msktrigger.New(p, nil)
+	var want []string
+	for i := range 20 {
+		e := orderCreated(i)
+		e.DataEncoded = fmt.Appendf(nil, `{"n":%d}`, i)
+		want = append(want, e.String())
+		if answer, err := trigger.Invoke(t.Context(), batchOf(t, e)); string(answer) != nothing || err != nil {
+			t.Fatalf("answer %s, %v", answer, err)
+		}
+	}
+	for i, e := range kept {
+		if e.String() != want[i] {
+			t.Errorf("event %d has become\n%s\nwas\n%s", i, e, want[i])
+		}
+	}
+	if len(kept) != len(want) {
+		t.Errorf("%d events, want %d", len(kept), len(want))
+	}
 }
