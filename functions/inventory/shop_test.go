@@ -42,19 +42,25 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(tests{m}, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
 
+// kinds are the kinds of databases, and how to come by an empty one.
+var kinds = map[string]func(testing.TB) database.Config{
+	"sqlite": func(t testing.TB) database.Config {
+		return database.Config{Kind: string(database.SQLite), URL: config.NewSecret(filepath.Join(t.TempDir(), "inventory.db"))}
+	},
+	"postgres": func(t testing.TB) database.Config {
+		return database.Config{Kind: string(database.Postgres), URL: config.NewSecret(server.Database(t))}
+	},
+}
+
 // each runs a test on each kind of database, with an empty one.
 func each(t *testing.T, test func(t *testing.T, c database.Config)) {
 	t.Helper()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		test(t, database.Config{
-			Kind: string(database.SQLite), URL: config.NewSecret(filepath.Join(t.TempDir(), "inventory.db")),
+	for kind, empty := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			test(t, empty(t))
 		})
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, database.Config{Kind: string(database.Postgres), URL: config.NewSecret(server.Database(t))})
-	})
+	}
 }
 
 // now is when the events of the tests happen.
@@ -67,7 +73,7 @@ type shop struct {
 }
 
 // opened opens a shop with so many pieces of each product, which is closed with the test.
-func opened(t *testing.T, c database.Config, pieces int64) shop {
+func opened(t testing.TB, c database.Config, pieces int64) shop {
 	t.Helper()
 	store, err := Open(t.Context(), c, pieces)
 	if err != nil {
