@@ -21,8 +21,8 @@
 //	refunded   the money went back                          refunded
 //	cancelled  it was called off while nothing was in       cancelled
 //
-// An order that was not seen is in the same way charged when it is told to be paid, and cancelled when it is called off:
-// what comes late changes nothing.
+// An order that was not seen before is charged when it is told as paid, and cancelled when it is called off. What comes late
+// then changes nothing.
 //
 // # Charged once
 //
@@ -36,7 +36,11 @@
 // not know yet, both get the same answer, and one of them changes the row.
 //
 // An order that is called off while its charge is unresolved, which takes a charge that was dead-lettered, is charged and
-// refunded: only that is certain, whatever the provider knows already.
+// refunded: only that is certain, whatever the provider knows already. The same becomes of one that is called off while the
+// provider is down, since its cancellation waits behind its creation.
+//
+// What was paid by hand goes back by way of the provider, too, which is told that it is none of its charges. One that cannot
+// do that refuses, and people hear of it by the dead letter.
 //
 // # What does not fit
 //

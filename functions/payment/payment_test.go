@@ -339,6 +339,35 @@ func TestWhatIsDeadLettered(t *testing.T) {
 	})
 }
 
+// A refund that the provider refuses goes on from where it stands when its dead letter is replayed.
+func TestARefusedRefundIsReplayed(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		s.tell(created("12345", "99.90"))
+		rename := func(from, to string) {
+			t.Helper()
+			_, err := s.ledger.db.Write().ExecContext(t.Context(), "UPDATE payments SET transaction_id = replace(transaction_id, $1, $2)", from, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := s.event(cancelledOrder("12345"))
+		rename("ch_", "unknown_")
+		for range 2 {
+			if err := s.insist(e); function.VerdictOf(err) != function.DeadLetter || !strings.Contains(err.Error(), "refund of order 12345") {
+				t.Errorf("got %v", err)
+			}
+		}
+		rename("unknown_", "ch_")
+		if err := s.insist(e); err != nil {
+			t.Error(err)
+		}
+		if got := s.told()["12345"]; len(got) != 2 || s.account("12345").Refunds != 1 {
+			t.Errorf("told %q, account %+v", lines(got), s.account("12345"))
+		}
+	})
+}
+
 func TestPassBy(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, kinds["sqlite"](t))
