@@ -26,8 +26,8 @@ const Dependency = "payment-provider"
 const DefaultTimeout = 5 * time.Second
 
 const (
-	// maxIdle is how many unused connections are kept.
-	maxIdle = 64
+	// maxIdle is how many unused connections are kept: one for each handler that runs at once by default.
+	maxIdle = 256
 	// maxAnswer bounds the header and the body of an answer each, in bytes.
 	maxAnswer = 64 << 10
 	// maxText bounds the texts of an answer that are kept, in bytes.
