@@ -14,7 +14,7 @@ import (
 const (
 	// maxProducts is how many different products an order may ask for: more than fit an order of the order service.
 	maxProducts = 2000
-	// maxPieces is how many pieces of a product an order may ask for: what events can tell of.
+	// maxPieces is how many pieces of a product an order gets: what events can tell of.
 	maxPieces = 1_000_000_000
 	// maxProductID is how many characters the id of a product has at most.
 	maxProductID = 256
@@ -37,8 +37,8 @@ type line struct {
 
 func byProduct(a, b line) int { return cmp.Compare(a.productID, b.productID) }
 
-// missing is how many pieces the stock lacks.
-func (l line) missing() int64 { return max(0, l.quantity-l.available) }
+// missing is how many pieces the stock lacks. Lines of an order may add up to more than an order gets.
+func (l line) missing() int64 { return max(0, l.quantity-min(l.available, maxPieces)) }
 
 // storable tells whether both databases take id as a text.
 func storable(id string) bool { return utf8.ValidString(id) && !strings.Contains(id, "\x00") }
@@ -51,9 +51,6 @@ func addUp(items []order.Item) ([]line, error) {
 			return nil, fmt.Errorf("the id of product %q cannot be stored", item.ProductID)
 		}
 		pieces[item.ProductID] += int64(item.Quantity)
-		if pieces[item.ProductID] > maxPieces {
-			return nil, fmt.Errorf("product %q: more than %d pieces", item.ProductID, maxPieces)
-		}
 		if len(pieces) > maxProducts {
 			return nil, fmt.Errorf("more than %d different products", maxProducts)
 		}
@@ -77,11 +74,11 @@ func exhausted(lines []line) []string {
 	return ids
 }
 
-// untold returns the products of which there are too few, and nobody was told.
+// untold returns the products of which there are too few where nobody was told.
 func untold(lacking []line) []string {
 	var ids []string
 	for _, l := range lacking {
-		if l.known && !l.told {
+		if l.known && !l.told && l.available < l.quantity {
 			ids = append(ids, l.productID)
 		}
 	}
@@ -97,11 +94,11 @@ func items(lines []line) []fact.Item {
 	return words
 }
 
-// missingItems says in the words of events what is missing.
+// missingItems says in the words of events what is missing, as far as they have numbers for it.
 func missingItems(lacking []line) []fact.Item {
 	words := make([]fact.Item, len(lacking))
 	for i, l := range lacking {
-		words[i] = fact.Item{ProductID: l.productID, Quantity: int(l.missing())}
+		words[i] = fact.Item{ProductID: l.productID, Quantity: int(min(l.missing(), maxPieces))}
 	}
 	return words
 }
