@@ -1,6 +1,7 @@
 package orderapi
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -17,14 +18,12 @@ func newHandler(s *shop) (http.Handler, error) {
 	mux := http.NewServeMux()
 	api := humago.New(mux, newConfig())
 	s.register(api)
-	// huma describes its own problems, which nobody gets.
+	// huma describes problems of its own, which nobody gets.
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel")
 	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorDetail")
-	page, err := newDocs(api.OpenAPI())
-	if err != nil {
-		return nil, err
+	if err := addDocuments(mux, api.OpenAPI()); err != nil {
+		return nil, fmt.Errorf("description of the API: %w", err)
 	}
-	mux.Handle("GET "+pathDocs, page)
 	return &front{mux}, nil
 }
 
@@ -34,11 +33,11 @@ func newConfig() huma.Config {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "Orders", Version: "1",
-				Description: "Orders of the shop. An order is what its facts tell: each change is stored as an event, and published if and only if it was stored.",
+				Description: "Orders of the shop. An order is what its facts tell: each change is stored as an event, and published if and only if " +
+					"it was stored. What is not described here, as a member of a body or a parameter of a query, is refused.",
 			},
 			Components: &huma.Components{Schemas: newRegistry()},
 		},
-		OpenAPIPath:   pathOpenAPI,
 		Formats:       map[string]huma.Format{mediaJSON: jsonFormat, "json": jsonFormat},
 		DefaultFormat: mediaJSON,
 		Transformers:  []huma.Transformer{tellProblems},

@@ -81,13 +81,13 @@ type task struct {
 	key     string
 	ifMatch ifMatch
 	at      time.Time
-	// status is that of the answer where it is done.
-	status int
-	decide orderstore.Decide
+	// creates: there is no such order yet.
+	creates bool
+	decide  orderstore.Decide
 }
 
 func (in *changeInput[B]) task(decide func(order.Order, time.Time) ([]function.Payload, error)) task {
-	t := task{orderID: string(in.ID), key: in.Key.name(), ifMatch: in.IfMatch, at: time.Now(), status: http.StatusOK}
+	t := task{orderID: string(in.ID), key: in.Key.name(), ifMatch: in.IfMatch, at: time.Now()}
 	t.decide = func(o order.Order) ([]function.Payload, error) { return decide(o, t.at) }
 	return t
 }
@@ -122,7 +122,7 @@ func (s *shop) registerCommands(api huma.API, d describer) {
 var changes = []int{http.StatusNotFound, http.StatusPreconditionFailed}
 
 func (s *shop) createOrder(ctx context.Context, in *createInput) (*reply, error) {
-	t := task{orderID: newID(), key: in.Key.name(), at: time.Now(), status: http.StatusCreated}
+	t := task{orderID: newID(), key: in.Key.name(), at: time.Now(), creates: true}
 	t.decide = func(o order.Order) ([]function.Payload, error) { return o.Create(in.Body.at(t.at)) }
 	return s.perform(ctx, t)
 }

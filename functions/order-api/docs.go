@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
 )
 
 var (
@@ -44,23 +45,50 @@ type docsKind struct {
 	Status      int
 }
 
-// newDocs returns the page about an API that is complete.
-func newDocs(api *huma.OpenAPI) (http.Handler, error) {
+// addDocuments has mux answer with the description of an API that is complete, for programs and for people.
+func addDocuments(mux *http.ServeMux, api *huma.OpenAPI) error {
+	asJSON, err := json.Marshal(api)
+	if err != nil {
+		return err
+	}
+	asYAML, err := api.YAML()
+	if err != nil {
+		return err
+	}
+	page, policy, err := newPage(api)
+	if err != nil {
+		return err
+	}
+	serve := func(path, media, policy string, document []byte) {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", media)
+			w.Header().Set("Content-Security-Policy", policy)
+			_, _ = w.Write(document)
+		})
+	}
+	serve(pathOpenAPI+".json", "application/openapi+json", policyOfData, asJSON)
+	serve(pathOpenAPI+".yaml", "application/openapi+yaml", policyOfData, asYAML)
+	serve(pathDocs, "text/html; charset=utf-8", policy, page)
+	return nil
+}
+
+// policyOfData lets a browser do nothing with a document.
+const policyOfData = "default-src 'none'"
+
+// newPage returns the page about an API, and the policy that lets a browser use its style and nothing else.
+func newPage(api *huma.OpenAPI) (page []byte, policy string, err error) {
 	d := docs{Info: api.Info, Style: template.CSS(docsStyle), Operations: operationsOf(api), Schemas: api.Components.Schemas.Map()} //nolint:gosec // ours
 	for _, k := range kinds {
 		d.Kinds = append(d.Kinds, docsKind{typeBase + k.name, k.title, k.status})
 	}
-	var page bytes.Buffer
-	if err := docsTemplate.Execute(&page, d); err != nil {
-		return nil, fmt.Errorf("page about the API: %w", err)
+	var text bytes.Buffer
+	if err := docsTemplate.Execute(&text, d); err != nil {
+		return nil, "", err
 	}
 	hash := sha256.Sum256([]byte(docsStyle))
-	policy := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(page.Bytes())
-	}), nil
+	policy = fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		base64.StdEncoding.EncodeToString(hash[:]))
+	return text.Bytes(), policy, nil
 }
 
 // operationsOf returns the operations by their paths, with what changes an order before what reads it.

@@ -21,6 +21,7 @@ type description struct {
 type operation struct {
 	OperationID string
 	Responses   map[string]struct {
+		Headers map[string]struct{ Description string }
 		Content map[string]struct {
 			Schema struct {
 				Ref string `json:"$ref"`
@@ -80,6 +81,10 @@ func TestDescription(t *testing.T) {
 		"getOrdersByCustomer": "GET /customers/{id}/orders 200 400 406 422 500 503",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	placed := slices.Sorted(maps.Keys(d.Paths["/orders"]["post"].Responses["201"].Headers))
+	if diff := cmp.Diff([]string{"ETag", "Idempotent-Replayed", "Location", "X-Correlation-ID", "X-Request-ID"}, placed); diff != "" {
 		t.Error(diff)
 	}
 	yaml := s.ask(t, "GET", "/openapi.yaml", "").must(t, 200)

@@ -32,13 +32,15 @@ func (d describer) query(id, path, summary, description string, answer reflect.T
 func (d describer) command(id, path, summary, description string, status int, others ...int) huma.Operation {
 	others = append(others, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict, http.StatusRequestEntityTooLarge,
 		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
-	return huma.Operation{
+	op := huma.Operation{
 		OperationID: id, Method: http.MethodPost, Path: path, Summary: summary, Description: description, DefaultStatus: status,
 		RejectUnknownQueryParameters: true,
 		// The front limits bodies, and has read them before huma does.
 		MaxBodyBytes: maxBody + 1, BodyReadTimeout: -1,
 		Responses: d.responses(status, reflect.TypeFor[orderView](), others),
 	}
+	op.Responses[strconv.Itoa(status)].Headers[headerReplayed] = header("true where the request was repeated: this is the answer that it got before.")
+	return op
 }
 
 // responses returns what an operation answers.
@@ -73,20 +75,25 @@ func (d describer) response(status int, media string, body reflect.Type) *huma.R
 	r := &huma.Response{
 		Description: meanings[status],
 		Headers: map[string]*huma.Param{
-			"X-Request-ID":     d.header("The id of the request, and the causationid of events that follow from it."),
-			"X-Correlation-ID": d.header("The flow that the request belongs to."),
+			headerRequest:     header("The id of the request, and the causationid of events that follow from it."),
+			headerCorrelation: header("The flow that the request belongs to."),
 		},
 		Content: map[string]*huma.MediaType{media: {Schema: d.registry.Schema(body, true, "")}},
 	}
+	if body == reflect.TypeFor[orderView]() {
+		r.Headers["ETag"] = header(`The version of the order, for If-Match: "3".`)
+	}
 	switch status {
+	case http.StatusCreated:
+		r.Headers["Location"] = header("The path of the order.")
 	case http.StatusServiceUnavailable:
-		r.Headers["Retry-After"] = d.header("Seconds after which to try again.")
+		r.Headers["Retry-After"] = header("Seconds after which to try again.")
 	case http.StatusUnsupportedMediaType:
-		r.Headers["Accept"] = d.header("The media type that is supported.")
+		r.Headers["Accept"] = header("The media type that is supported.")
 	}
 	return r
 }
 
-func (d describer) header(description string) *huma.Param {
+func header(description string) *huma.Param {
 	return &huma.Param{Description: description, Schema: &huma.Schema{Type: huma.TypeString}}
 }

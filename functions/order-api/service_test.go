@@ -225,3 +225,42 @@ func history(t testing.TB, store *orderstore.Store, id string) []event.Event {
 	}
 	return facts
 }
+
+func TestTheEnvironment(t *testing.T) {
+	t.Parallel()
+	e := environment{"DATABASE": "mysql", "ORDER_API_KEYS_KEPT": "23h"}
+	_, err := orderapi.Service.New(e.lookup)
+	for _, want := range []string{"DATABASE must be one of sqlite, postgres", "ORDER_API_KEYS_KEPT must be a duration"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := orderapi.Service.New(environment{"DATABASE_URL": "/no/such/folder/orders.db"}.lookup); err == nil {
+		t.Error("a database was opened in a folder that there is not")
+	}
+}
+
+// Who counts requests learns which pattern matched.
+func TestThePatternIsTold(t *testing.T) {
+	t.Parallel()
+	s := start(t, onSQLite(t))
+	for path, want := range map[string]string{"/orders/1": "GET /orders/{id}", "/orders//1": "", "/nothing": "", "/docs": "GET /docs"} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", path, nil)
+		s.handler.ServeHTTP(httptest.NewRecorder(), r)
+		if r.Pattern != want {
+			t.Errorf("%s: %q, want %q", path, r.Pattern, want)
+		}
+	}
+}
+
+func TestChores(t *testing.T) {
+	t.Parallel()
+	s := start(t, onSQLite(t))
+	var names []string
+	for _, c := range s.chores() {
+		names = append(names, c.Name)
+	}
+	if !slices.Equal(names, []string{"outbox", "idempotency-keys"}) {
+		t.Errorf("got %q", names)
+	}
+}

@@ -120,7 +120,7 @@ func (s *shop) change(ctx context.Context, t task) (*reply, error) {
 // version returns the version of the order that is to be changed, 0 where it is to be created. Who asked for the change saw the
 // order before: one that is changed at the same moment by others is another one, about which to think again.
 func (s *shop) version(ctx context.Context, t task) (int64, error) {
-	if t.status == http.StatusCreated {
+	if t.creates {
 		return 0, nil
 	}
 	o, err := s.orders.Load(ctx, t.orderID)
@@ -153,9 +153,9 @@ func (t task) answer(after order.Order, sum fingerprint) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{sum: sum, status: t.status, etag: etag(after), body: body}
-	if t.status == http.StatusCreated {
-		a.location = pathOrders + "/" + url.PathEscape(after.ID)
+	a := &answer{sum: sum, status: http.StatusOK, etag: etag(after), body: body}
+	if t.creates {
+		a.status, a.location = http.StatusCreated, pathOrders+"/"+url.PathEscape(after.ID)
 	}
 	return a, nil
 }
