@@ -25,13 +25,16 @@ func (p *Projection) step(ctx context.Context, g generation, horizon int64) erro
 		return fmt.Errorf("projection %s: %w", p.definition.Name, err)
 	}
 	began := time.Now()
-	err = p.commit(ctx, g, page, horizon)
+	err = p.commit(ctx, g, page, horizon, !g.built)
+	if errors.Is(err, errNotOvertaken) {
+		err = p.commit(ctx, g, page, horizon, false)
+	}
 	if failed, ok := errors.AsType[*applyError](err); ok && ctx.Err() == nil {
 		r := page[failed.index]
 		if failed.index == 0 {
 			return p.stop(ctx, g, stopBefore(r, failed.err), failed.err)
 		}
-		err = p.commit(ctx, g, page[:failed.index], horizon) // the next page begins, and ends, with it
+		err = p.commit(ctx, g, page[:failed.index], horizon, false) // the next page begins, and ends, with it
 	}
 	if err != nil && !errors.Is(err, errMoved) {
 		return fmt.Errorf("projection %s, generation %d, events after position %d: %w", p.definition.Name, g.number, g.position, err)
@@ -53,12 +56,14 @@ func (p *Projection) rest(ctx context.Context, took time.Duration) error {
 }
 
 // commit applies a page, or as much of it as there is time for, and moves the position, in one transaction. An empty page says
-// that there is nothing up to horizon. A generation that is being built becomes the active one where it knows all up to
-// horizon, and no less than those that are built. It returns errMoved where g is not what it was.
-func (p *Projection) commit(ctx context.Context, g generation, page []eventstore.Recorded, horizon int64) error {
+// that there is nothing up to horizon. It returns errMoved where g is not what it was.
+//
+// With promote a generation that knows all up to horizon becomes the active one, if it knows no less than those that are
+// built. These are locked, so that it can overtake them.
+func (p *Projection) commit(ctx context.Context, g generation, page []eventstore.Recorded, horizon int64, promote bool) error {
 	return p.db.Transact(ctx, func(tx *sql.Tx) error {
-		last := len(page) == 0 || page[len(page)-1].Position >= horizon
-		others, err := p.lock(ctx, tx, g, last && !g.built)
+		promote := promote && (len(page) == 0 || page[len(page)-1].Position >= horizon)
+		others, err := p.lock(ctx, tx, g, promote)
 		if err != nil {
 			return err
 		}
@@ -69,15 +74,51 @@ func (p *Projection) commit(ctx context.Context, g generation, page []eventstore
 		if len(page) == 0 {
 			position = max(position, horizon)
 		}
+		if promote && position >= horizon {
+			position, err = p.overtake(ctx, tx, g, position, furthest(others))
+		}
+		if err != nil {
+			return err
+		}
 		const move = "UPDATE millrace_projections SET position = $2, followed = {now}, stopped = NULL WHERE generation = $1"
 		if _, err := tx.ExecContext(ctx, p.sql(move), g.number, position); err != nil {
 			return err
 		}
-		if g.built || position < horizon || furthest(others) > position {
+		if !promote || position < max(horizon, furthest(others)) {
 			return nil
 		}
 		return p.promote(ctx, tx, g)
 	})
+}
+
+// errNotOvertaken: there is an event in the way, which has to be met as the first of a page.
+var errNotOvertaken = errors.New("an event is in the way")
+
+// overtake applies what was applied to others up to target while g's page was read, as much as there is time for. The others are
+// locked: so g comes up with them, however fast they are followed. It reads by another connection than that of tx; where there is
+// none, g comes up with them when less arrives.
+func (p *Projection) overtake(ctx context.Context, tx *sql.Tx, g generation, position, target int64) (int64, error) {
+	for until := time.Now().Add(p.options.BatchTime); position < target && time.Now().Before(until); {
+		if p.db.Read().Stats().MaxOpenConnections == 1 {
+			return position, nil
+		}
+		page, err := p.store.ReadAll(ctx, position, p.options.Batch)
+		if err == nil && len(page) == 0 {
+			return target, nil
+		}
+		if err == nil {
+			g.position = position
+			position, err = p.apply(ctx, tx, g, page)
+		}
+		switch {
+		case err == nil:
+		case is[*eventstore.UnreadableError](err), is[*applyError](err):
+			return position, errNotOvertaken
+		default:
+			return position, err
+		}
+	}
+	return position, nil
 }
 
 // lock locks g and compares it with what was read, and locks those that are built as well, if asked to, and returns them.
@@ -186,8 +227,8 @@ func (p *Projection) seen(ctx context.Context, g generation) error {
 	return nil
 }
 
-// isStopped tells whether err is no more than that an event cannot be taken.
-func isStopped(err error) bool {
-	_, ok := errors.AsType[*StoppedError](err)
+// is tells whether err is, or wraps, an error of type E.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
 	return ok
 }

@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -93,7 +92,7 @@ func (g generation) where(ctx context.Context, store *eventstore.Store) (Positio
 	}
 	at.Horizon = max(horizon, g.position)
 	next, err := store.ReadAll(ctx, g.position, 1)
-	if _, unreadable := errors.AsType[*eventstore.UnreadableError](err); unreadable {
+	if is[*eventstore.UnreadableError](err) {
 		at.Lag = at.Horizon - g.position
 		return at, nil
 	}

@@ -178,9 +178,10 @@ func (p *Projection) Chore() function.Chore {
 
 // follow is a run of the chore.
 func (p *Projection) follow(ctx context.Context) error {
+	var t turns
 	for until := time.Now().Add(slice); ; {
-		stopped := p.CatchUp(ctx)
-		if stopped != nil && !isStopped(stopped) {
+		stopped := t.catchUp(ctx, p)
+		if stopped != nil && !is[*StoppedError](stopped) {
 			return stopped
 		}
 		building, err := p.build(ctx)
@@ -195,6 +196,25 @@ func (p *Projection) follow(ctx context.Context) error {
 			return stopped
 		}
 	}
+}
+
+// turns shares the time between following the active generation and building another one: each has as long as the other took, so that
+// the one that is built catches up also while many events arrive.
+type turns struct {
+	// next is when to follow again, last what became of it.
+	next time.Time
+	last error
+}
+
+// longestTurn is how long the active generation is left alone at most, but for a batch.
+const longestTurn = 500 * time.Millisecond
+
+func (t *turns) catchUp(ctx context.Context, p *Projection) error {
+	if began := time.Now(); !began.Before(t.next) {
+		t.last = p.CatchUp(ctx)
+		t.next = time.Now().Add(min(time.Since(began), longestTurn))
+	}
+	return t.last
 }
 
 // wakeUp has the chore run again.

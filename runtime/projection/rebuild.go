@@ -41,7 +41,7 @@ func (p *Projection) Rebuild(ctx context.Context, o *RebuildOptions) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for t := (turns{}); ; {
 		active, building, err := p.current(ctx, p.db.Read())
 		if err != nil {
 			return err
@@ -54,7 +54,7 @@ func (p *Projection) Rebuild(ctx context.Context, o *RebuildOptions) error {
 			return err
 		}
 		if active != nil { // where it is stopped, the rebuild may be the cure
-			if err := p.CatchUp(ctx); err != nil && !isStopped(err) {
+			if err := t.catchUp(ctx, p); err != nil && !is[*StoppedError](err) {
 				return err
 			}
 		}
