@@ -1,14 +1,20 @@
-// Package catalog is the one list of the functions that local development runs, and the consumer groups they run in.
+// Package catalog is the one list of the functions and services that local development runs, of the consumer groups they run in and
+// the databases they keep.
 //
 // It imports the functions and runtime/function.
 package catalog
 
 import (
+	"github.com/millrace/millrace/functions/inventory"
 	notificationrequested "github.com/millrace/millrace/functions/notification-requested"
+	orderapi "github.com/millrace/millrace/functions/order-api"
 	ordercancelled "github.com/millrace/millrace/functions/order-cancelled"
 	ordercreated "github.com/millrace/millrace/functions/order-created"
 	orderpaid "github.com/millrace/millrace/functions/order-paid"
+	orderprocess "github.com/millrace/millrace/functions/order-process"
 	ordershipped "github.com/millrace/millrace/functions/order-shipped"
+	orderview "github.com/millrace/millrace/functions/order-view"
+	"github.com/millrace/millrace/functions/payment"
 	productoutofstock "github.com/millrace/millrace/functions/product-out-of-stock"
 	userregistered "github.com/millrace/millrace/functions/user-registered"
 	"github.com/millrace/millrace/runtime/function"
@@ -32,5 +38,24 @@ func Functions() []function.Spec {
 		userregistered.Spec.InGroup(UsersGroup),
 		productoutofstock.Spec.InGroup(ProductsGroup),
 		notificationrequested.Spec,
+		orderprocess.Spec,
+		orderview.Spec,
+		payment.Spec,
+		inventory.Spec,
 	}
 }
+
+// Services returns every service that answers HTTP requests.
+func Services() []function.Service { return []function.Service{orderapi.Service} }
+
+// databases are what the functions and services of the shop keep. Those of the order service share one.
+var databases = map[string]string{
+	orderapi.Service.Name:  "orders",
+	orderprocess.Spec.Name: "orders",
+	orderview.Spec.Name:    "orders",
+	payment.Spec.Name:      "payment",
+	inventory.Spec.Name:    "inventory",
+}
+
+// Database returns the name of the database that a function or service keeps, empty for none.
+func Database(name string) string { return databases[name] }

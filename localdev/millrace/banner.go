@@ -37,6 +37,10 @@ func (d *dev) banner(s runner.System) string {
 	row("Kafka", strings.Join(s.Kafka.Brokers, ","), kept(s))
 	row("Mail", s.SMTP, caught(s.SMTPCaught, "SMTP_ADDR"))
 	row("Webhooks", s.Webhook, caught(s.WebhookCaught, "NOTIFY_WEBHOOK_URL"))
+	if s.API != "" {
+		row("Orders", s.URL()+"/docs", "the shop's API: POST and GET /orders; "+databases(s))
+	}
+	row("Payments", s.Payments, provided(s))
 	if s.HTTP != "" {
 		row("Health", "http://"+s.HTTP+"/healthz", "also /readyz and /metrics")
 	}
@@ -58,6 +62,23 @@ func kept(s runner.System) string {
 		return "embedded, in memory: gone when this ends (--data DIR keeps it)"
 	}
 	return "embedded, kept in " + s.Data
+}
+
+func databases(s runner.System) string {
+	if s.Databases == "" {
+		return "kept as DATABASE_URL says"
+	}
+	if s.Data == "" {
+		return "kept in SQLite until this ends"
+	}
+	return "kept in SQLite in " + s.Data
+}
+
+func provided(s runner.System) string {
+	if s.PaymentsSimulated {
+		return "simulated: amounts that end in .13 are declined, PUT /mode lets it fail, GET /books"
+	}
+	return "as PAYMENT_PROVIDER_URL says"
 }
 
 func caught(ours bool, variable string) string {
@@ -102,13 +123,15 @@ type startedLine struct {
 	Data     string   `json:"data,omitzero"`
 	SMTP     string   `json:"smtp"`
 	Webhook  string   `json:"webhook"`
+	Payments string   `json:"payments"`
+	API      string   `json:"api,omitzero"`
 	HTTP     string   `json:"http,omitzero"`
 	Door     string   `json:"door"`
 }
 
 func (d *dev) startedJSON(s runner.System) string {
 	line, err := text.AppendJSONLine(nil, startedLine{
-		Kind: "started", Kafka: s.Kafka.Brokers, Embedded: s.Embedded, Data: s.Data, SMTP: s.SMTP, Webhook: s.Webhook, HTTP: s.HTTP,
+		Kind: "started", Kafka: s.Kafka.Brokers, Embedded: s.Embedded, Data: s.Data, SMTP: s.SMTP, Webhook: s.Webhook, Payments: s.Payments, API: s.URL(), HTTP: s.HTTP,
 		Door: d.door,
 	})
 	if err != nil {

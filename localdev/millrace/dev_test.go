@@ -45,7 +45,7 @@ type running struct {
 }
 
 // anywhere are the flags that let every part listen on a free port.
-var anywhere = []string{"dev", "--kafka-port", "0", "--smtp-port", "0", "--webhook-port", "0", "--http-addr", "off"}
+var anywhere = []string{"dev", "--kafka-port", "0", "--smtp-port", "0", "--webhook-port", "0", "--payment-port", "0", "--api-addr", "127.0.0.1:0", "--http-addr", "off"}
 
 // dev starts millrace dev on free ports. It ends with the test.
 func startDev(t *testing.T, args ...string) *running {

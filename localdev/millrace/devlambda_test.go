@@ -13,7 +13,7 @@ func startDevOnLambda(t *testing.T, args ...string) *running {
 	t.Helper()
 	needsFunctions(t)
 	r := &running{ended: make(chan int, 1)}
-	r.begin(append([]string{"dev", "--door", "lambda", "--kafka-port", "0", "--smtp-port", "0", "--webhook-port", "0"}, args...))
+	r.begin(append([]string{"dev", "--door", "lambda", "--kafka-port", "0", "--smtp-port", "0", "--webhook-port", "0", "--payment-port", "0", "--api-addr", "127.0.0.1:0"}, args...))
 	t.Cleanup(func() {
 		r.interrupt()
 		<-r.ended

@@ -17,6 +17,8 @@ type environment struct {
 	base   function.Lookup
 	set    map[string]string
 	hidden []string // prefixes
+	// databases is the folder with a database for each service, empty where the developer's own is used.
+	databases string
 }
 
 func (e *environment) lookup(key string) (string, bool) {
@@ -30,9 +32,6 @@ func (e *environment) lookup(key string) (string, bool) {
 	}
 	return e.base(key)
 }
-
-// of is the environment of one function or service.
-func (e *environment) of(string) function.Lookup { return e.lookup }
 
 // own returns a variable that the developer set to something.
 func (e *environment) own(key string) (string, bool) {

@@ -1,7 +1,7 @@
-// Package runner runs the whole system on one machine as one process: Kafka, the functions, and catchers of mail and
-// webhooks in the place of the real ones.
+// Package runner runs the whole system on one machine as one process: Kafka, the functions and services, and in the place of the
+// real ones catchers of mail and webhooks, and a payment provider.
 //
-// It imports localdev/broker, cluster, catalog, mail and webhook, runtime/boot and what that needs.
+// It imports localdev/broker, cluster, catalog, mail, paymentprovider and webhook, runtime/boot and what that needs.
 package runner
 
 import (
@@ -14,11 +14,14 @@ import (
 	"slices"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/millrace/millrace/infra"
 	"github.com/millrace/millrace/localdev/broker"
 	"github.com/millrace/millrace/localdev/catalog"
 	"github.com/millrace/millrace/localdev/cluster"
 	"github.com/millrace/millrace/localdev/mail"
+	"github.com/millrace/millrace/localdev/paymentprovider"
 	"github.com/millrace/millrace/localdev/webhook"
 	"github.com/millrace/millrace/runtime/boot"
 	"github.com/millrace/millrace/runtime/config"
@@ -34,7 +37,9 @@ type Options struct {
 	Kafka string
 	// KafkaPort is the port of the embedded broker: see [broker.Options].
 	KafkaPort int
-	// Data is the folder in which the embedded broker keeps its data: see [broker.Options].
+	// Data is the folder in which the embedded broker keeps its data (see [broker.Options]), the services their databases and the
+	// payment provider its books. Default: all is gone when the system ends. Where Lookup has DATABASE_URL, that is the database of
+	// all services.
 	Data string
 	// SMTPAddr and WebhookAddr are where mail and webhooks are caught. Defaults: [mail.DefaultAddr],
 	// [webhook.DefaultAddr]. Where Lookup has SMTP_ADDR or NOTIFY_WEBHOOK_URL, the functions deliver there instead, and
@@ -42,6 +47,11 @@ type Options struct {
 	SMTPAddr, WebhookAddr string
 	// HTTPAddr is where health and metrics are served, "off" for nowhere. Default: as HTTP_ADDR says.
 	HTTPAddr string
+	// APIAddr is where the shop's API is served, "off" for nowhere. Port 0 takes a free one. Default: as API_ADDR says.
+	APIAddr string
+	// PaymentAddr is where the payment provider is simulated. Default: [paymentprovider.DefaultAddr]. Where Lookup has
+	// PAYMENT_PROVIDER_URL, that is used instead.
+	PaymentAddr string
 	// Functions are what runs. Default: [catalog.Functions].
 	Functions []function.Spec
 	// Lookup reads the environment of the functions. Default: [os.LookupEnv].
@@ -51,9 +61,11 @@ type Options struct {
 	// Mail and Webhook are told of what is caught: see [mail.Options] and [webhook.Options].
 	Mail    func(mail.Message)
 	Webhook func(webhook.Message)
+	// Booked is told of what the payment provider books: see [paymentprovider.Options].
+	Booked func(paymentprovider.Entry)
 	// Serve runs the functions until ctx ends, in the place of consumer groups in this process: behind another door. It is
 	// told what their environment is and how the cluster is reached, and calls started when they read. Functions,
-	// Observers and HTTPAddr have no meaning then. Default: none.
+	// Observers and HTTPAddr have no meaning then. Services run in this process nevertheless. Default: none.
 	Serve func(ctx context.Context, environment Environment, kafka kafkaclient.Config, started func()) error
 	// Started is called once, when the functions have joined their consumer groups.
 	Started func(System)
@@ -75,8 +87,23 @@ type System struct {
 	// SMTP and Webhook are where functions deliver to: an address, a URL or its host. Caught tells whether that is ours.
 	SMTP, Webhook             string
 	SMTPCaught, WebhookCaught bool
+	// Databases is the folder of the services' databases; empty where DATABASE_URL says where they are.
+	Databases string
+	// API is where the shop's API is; empty for nowhere.
+	API string
+	// Payments is the payment provider's URL or host, PaymentsSimulated tells whether it is ours.
+	Payments          string
+	PaymentsSimulated bool
 	// HTTP is where health and metrics are; empty for nowhere.
 	HTTP string
+}
+
+// URL is the URL of the shop's API, empty where there is none.
+func (s *System) URL() string {
+	if s.API == "" {
+		return ""
+	}
+	return "http://" + s.API
 }
 
 // Part names what wanted an address.
@@ -84,10 +111,12 @@ type Part string
 
 // The parts that listen.
 const (
-	PartKafka   Part = "Kafka"
-	PartSMTP    Part = "SMTP"
-	PartWebhook Part = "webhook"
-	PartHTTP    Part = "HTTP"
+	PartKafka    Part = "Kafka"
+	PartSMTP     Part = "SMTP"
+	PartWebhook  Part = "webhook"
+	PartPayments Part = "payment provider"
+	PartAPI      Part = "API"
+	PartHTTP     Part = "HTTP"
 )
 
 // AddressInUseError says that a part cannot listen because another process does.
@@ -114,11 +143,42 @@ func Run(ctx context.Context, o *Options) (err error) {
 	}
 	started := func() { s.options.Started(s.system) }
 	if s.options.Serve != nil {
-		return s.options.Serve(ctx, s.environment.of, s.system.Kafka, started)
+		return s.serve(ctx, started)
 	}
-	err = boot.Run(ctx, s.environment.lookup, s.options.Functions, &boot.Options{
-		Log: s.options.Log, Observers: s.options.Observers, Started: started,
+	err = boot.Run(ctx, s.environment.lookup, s.functions(), &boot.Options{
+		Log: s.options.Log, Observers: s.options.Observers, Started: started, Services: s.services(),
 	})
+	return ofBoot(err)
+}
+
+// serve runs the functions behind another door, and the services beside them.
+func (s *system) serve(ctx context.Context, started func()) error {
+	running, ctx := errgroup.WithContext(ctx)
+	ready := started
+	for _, service := range s.services() {
+		before, answers := ready, make(chan struct{})
+		ready = func() {
+			select {
+			case <-answers:
+				before()
+			case <-ctx.Done():
+			}
+		}
+		running.Go(func() error {
+			return ofBoot(boot.RunService(ctx, s.environment.withoutHealth, service, &boot.Options{
+				Log: s.options.Log, Started: func() { close(answers) },
+			}))
+		})
+	}
+	running.Go(func() error { return s.options.Serve(ctx, s.environment.of, s.system.Kafka, ready) })
+	return running.Wait()
+}
+
+// ofBoot marks an error of the runtime about an address that another process has.
+func ofBoot(err error) error {
+	if address, ok := errors.AsType[*boot.AddressError](err); ok {
+		return inUse(PartAPI, address)
+	}
 	return inUse(PartHTTP, err)
 }
 
@@ -154,7 +214,7 @@ type system struct {
 func (s *system) start(ctx context.Context) error {
 	s.environment = environment{base: s.options.Lookup, set: map[string]string{}}
 	s.environment.fallBack("DRAIN_TIMEOUT", drainTimeout)
-	for _, start := range []func(context.Context) error{s.startKafka, s.startMail, s.startWebhook} {
+	for _, start := range []func(context.Context) error{s.startKafka, s.startMail, s.startWebhook, s.startProvider, s.findDatabases, s.findAPI} {
 		if err := start(ctx); err != nil {
 			return err
 		}

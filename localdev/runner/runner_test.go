@@ -20,6 +20,7 @@ import (
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/localdev/broker"
+	"github.com/millrace/millrace/localdev/catalog"
 	"github.com/millrace/millrace/localdev/cluster"
 	"github.com/millrace/millrace/localdev/mail"
 	"github.com/millrace/millrace/localdev/runner"
@@ -104,9 +105,20 @@ func anywhere(o *runner.Options) {
 	if o.WebhookAddr == "" {
 		o.WebhookAddr = "127.0.0.1:0"
 	}
+	if o.PaymentAddr == "" {
+		o.PaymentAddr = "127.0.0.1:0"
+	}
+	if o.APIAddr == "" {
+		o.APIAddr = "127.0.0.1:0"
+	}
 	if o.HTTPAddr == "" {
 		o.HTTPAddr = "off"
 	}
+}
+
+// notifications are the functions of the notification service, which reads what the shop does and does nothing to orders itself.
+func notifications() []function.Spec {
+	return slices.DeleteFunc(catalog.Functions(), func(s function.Spec) bool { return catalog.Database(s.Name) != "" })
 }
 
 func connect(t *testing.T, brokers ...string) *cluster.Client {
@@ -214,7 +226,7 @@ func TestAPaymentAndAnEmptyShelfBecomeWebhooks(t *testing.T) {
 
 func TestGarbageBecomesADeadLetterAndThePartitionMovesOn(t *testing.T) {
 	t.Parallel()
-	b := run(t, runner.Options{})
+	b := run(t, runner.Options{Functions: notifications()})
 	garbage := &kgo.Record{
 		Topic: "order-events", Partition: 0, Key: []byte("order-1"), Value: []byte{0, 0xff, '{', 7},
 		Headers: []kgo.RecordHeader{{Key: "x", Value: nil}, {Key: "x", Value: []byte{}}, {Key: "dlq-replay-count", Value: []byte("9")}},
@@ -319,7 +331,8 @@ func TestLeavingCommitsWhatIsFinished(t *testing.T) {
 	var done finished
 	// No commit comes in the course of the test but the one of leaving.
 	b := run(t, runner.Options{
-		Data: dir, Observers: []pipeline.Observer{&done}, Lookup: environ(map[string]string{"COMMIT_INTERVAL": "1m"}),
+		Data: dir, Functions: notifications(), Observers: []pipeline.Observer{&done},
+		Lookup: environ(map[string]string{"COMMIT_INTERVAL": "1m"}),
 	})
 	const orders = 200
 	for i := range orders {

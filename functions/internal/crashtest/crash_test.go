@@ -1,0 +1,179 @@
+package crashtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/millrace/millrace/functions/internal/orderstore"
+	"github.com/millrace/millrace/localdev/paymentprovider"
+	"github.com/millrace/millrace/runtime/config"
+	"github.com/millrace/millrace/runtime/database"
+	"github.com/millrace/millrace/runtime/runtimetest"
+)
+
+// ordersVariable says how many orders make crash wants, on PostgreSQL and the cluster of MILLRACE_TEST_KAFKA.
+const ordersVariable = "MILLRACE_TEST_CRASH"
+
+const (
+	// customers is how many order at the same time.
+	customers = 16
+	// patience is how long all may take to come to rest.
+	patience = time.Minute
+	// initial is how many pieces of each product there are at first.
+	initial = 100_000
+)
+
+// On SQLite and the embedded Kafka everything is killed: the shop, its databases and its Kafka.
+func TestAKilledShopTellsOneStory(t *testing.T) {
+	if os.Getenv(ordersVariable) != "" {
+		t.Skip("make crash runs the larger one")
+	}
+	s := &shop{place: place{KafkaPort: freeAddress(t).Port, Data: t.TempDir(), API: freeAddress(t).String()}}
+	run(t, s, 150, func(service string) database.Config {
+		return database.Config{Kind: "sqlite", URL: config.NewSecret(s.Data + "/" + service + ".db")}
+	})
+}
+
+// On PostgreSQL and Apache Kafka, which stay.
+func TestAKilledShopTellsOneStoryOnPostgreSQLAndApacheKafka(t *testing.T) {
+	orders, err := strconv.Atoi(os.Getenv(ordersVariable))
+	if err != nil {
+		t.Skipf("make crash runs it: %s=2000 is the number of orders", ordersVariable)
+	}
+	kafka := os.Getenv(runtimetest.AddressVariable)
+	if kafka == "" {
+		t.Fatalf("%s names no Apache Kafka; make crash starts one", runtimetest.AddressVariable)
+	}
+	url := server.Database(t)
+	s := &shop{place: place{Kafka: kafka, API: freeAddress(t).String()}, environment: []string{"DATABASE=postgres", "DATABASE_URL=" + url}}
+	run(t, s, orders, func(string) database.Config {
+		return database.Config{Kind: "postgres", URL: config.NewSecret(url), Connections: 4}
+	})
+}
+
+// run has customers place orders while the shop is killed again and again, waits until everything has come to rest, and compares.
+func run(t *testing.T, s *shop, orders int, databaseOf func(service string) database.Config) {
+	provider, err := paymentprovider.Start(&paymentprovider.Options{Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	s.environment = append(s.environment, "PAYMENT_PROVIDER_URL="+provider.URL(), "PAYMENT_PROVIDER_KEY=local",
+		"KAFKA_SESSION_TIMEOUT=6s", "INVENTORY_INITIAL_STOCK="+strconv.Itoa(initial))
+	began := time.Now()
+	s.start(t)
+	s.await(t)
+
+	purchases, failures, done := shopping(t, "http://"+s.API, orders)
+	kills := 0
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		case <-time.After(time.Duration(500+rand.IntN(2500)) * time.Millisecond):
+			s.kill(t)
+			kills++
+			s.start(t)
+		}
+	}
+	for _, err := range *failures {
+		t.Error(err)
+	}
+	t.Logf("%d orders placed, %d kills, %s", len(*purchases), kills, time.Since(began).Round(time.Second))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the last shop said: %s", s.said)
+		}
+	})
+	rest(t, s, *purchases)
+	compare(t, s, *purchases, provider, databaseOf, kills)
+}
+
+// shopping has customers place orders, and returns what they did and what went wrong when done is closed.
+func shopping(t *testing.T, api string, orders int) (purchases *[]*purchase, failures *[]error, done chan struct{}) {
+	purchases, failures, done = &[]*purchase{}, &[]error{}, make(chan struct{})
+	var mu sync.Mutex
+	var working sync.WaitGroup
+	next := make(chan int)
+	for n := range customers {
+		c := &customer{api: api, name: fmt.Sprintf("customer-%d", n), rand: rand.New(rand.NewPCG(uint64(n), 7))}
+		working.Go(func() {
+			for i := range next {
+				p, err := c.buy(t.Context(), intent(i%int(intents)))
+				mu.Lock()
+				if p != nil {
+					*purchases = append(*purchases, p)
+				}
+				if err != nil && !errors.Is(err, context.Canceled) {
+					*failures = append(*failures, err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	go func() {
+		for i := range orders {
+			next <- i
+		}
+		close(next)
+		working.Wait()
+		close(done)
+	}()
+	return purchases, failures, done
+}
+
+// rest waits until nothing more can happen to any purchase.
+func rest(t *testing.T, s *shop, purchases []*purchase) {
+	t.Helper()
+	s.await(t)
+	for _, p := range purchases {
+		runtimetest.Eventually(t, fmt.Sprintf("the end of order %s (intent %d)", p.id, p.intent), func() bool {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.API+"/orders/"+p.id, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, status, err := ask(r)
+			if p.status = a.Status; err != nil || status != http.StatusOK {
+				p.status = fmt.Sprintf("unknown: %d, %v", status, err)
+			}
+			return p.final()
+		})
+	}
+}
+
+// compare waits until everything is published and listed, and says what does not agree.
+func compare(t *testing.T, s *shop, purchases []*purchase, provider *paymentprovider.Provider, databaseOf func(string) database.Config, kills int) {
+	t.Helper()
+	orders, err := orderstore.Open(t.Context(), databaseOf("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer orders.Close()
+	stock, err := database.Open(t.Context(), databaseOf("inventory"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stock.Close()
+	a := &audit{purchases: purchases, orders: orders, stock: stock, provider: provider}
+	for deadline := time.Now().Add(patience); ; {
+		a.findings, a.records = findings{}, s.records(t)
+		a.all(t)
+		if len(a.findings) == 0 || time.Now().After(deadline) || !pause(t.Context(), 100*time.Millisecond) {
+			break
+		}
+	}
+	for _, kind := range kinds {
+		for _, finding := range a.findings[kind] {
+			t.Errorf("%s: %s", kind, finding)
+		}
+	}
+	t.Logf("CRASH orders=%d kills=%d events=%d records=%d %s", len(purchases), kills, len(a.stored(t)), len(a.records), a)
+}
