@@ -43,38 +43,41 @@ func (s *shop) catchUp(t fataler, id string) {
 func TestReasonsOfDeadlines(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		steps       []string
-		variable    string
-		want, other string
+		steps    []string
+		variable string
+		// given is the variable, want the reason and how long it says that the order waited.
+		given, want, patience string
 	}{
-		"payment":         {[]string{"create"}, "ORDER_PAYMENT_TIMEOUT", "payment did not answer within 15m", "payment did not answer within 1h30m"},
-		"payment by hand": {[]string{"create by hand"}, "ORDER_MANUAL_PAYMENT_TIMEOUT", "nobody paid within 24h", "nobody paid within 1h30m"},
-		"reservation":     {[]string{"create", "charged"}, "ORDER_STOCK_TIMEOUT", "stock did not answer within 15m", "stock did not answer within 1h30m"},
+		"payment":          {[]string{"create"}, "ORDER_PAYMENT_TIMEOUT", "", "payment did not answer within 15m", "15m"},
+		"payment by hand":  {[]string{"create by hand"}, "ORDER_MANUAL_PAYMENT_TIMEOUT", "", "nobody paid within 24h", "24h"},
+		"reservation":      {[]string{"create", "charged"}, "ORDER_STOCK_TIMEOUT", "", "stock did not answer within 15m", "15m"},
+		"another time":     {[]string{"create"}, "ORDER_PAYMENT_TIMEOUT", "90m", "payment did not answer within 1h30m", "90m"},
+		"by hand, shorter": {[]string{"create by hand"}, "ORDER_MANUAL_PAYMENT_TIMEOUT", "10s", "nobody paid within 10s", "10s"},
+		"odd":              {[]string{"create", "charged"}, "ORDER_STOCK_TIMEOUT", "3605s", "stock did not answer within 1h0m5s", "3605s"},
+		"a whole hour":     {[]string{"create", "charged"}, "ORDER_STOCK_TIMEOUT", "60m", "stock did not answer within 1h", "1h"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, given := range []string{"", "90m"} {
-				environment, want := environments["sqlite"](t), tt.want
-				if given != "" {
-					environment[tt.variable], want = given, tt.other
-				}
-				s := open(t, environment)
-				id := s.begin(t, tt.steps...)
-				patience, err := time.ParseDuration(want[strings.LastIndex(want, " ")+1:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				s.clock.move(patience - time.Millisecond)
-				s.expire(t)
-				if got := s.order(t, id).Status(); got == order.Cancelled {
-					t.Error("cancelled too early")
-				}
-				s.clock.move(time.Millisecond)
-				s.expire(t)
-				cancelled := s.order(t, id).Cancelled
-				if cancelled.Reason != want || !cancelled.CancelledAt.Equal(s.clock.now()) || s.waits(t, id) != "" {
-					t.Errorf("cancelled at %s: %q, want %q", cancelled.CancelledAt, cancelled.Reason, want)
-				}
+			environment := environments["sqlite"](t)
+			if tt.given != "" {
+				environment[tt.variable] = tt.given
+			}
+			patience, err := time.ParseDuration(tt.patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := open(t, environment)
+			id := s.begin(t, tt.steps...)
+			s.clock.move(patience - time.Millisecond)
+			s.expire(t)
+			if got := s.order(t, id).Status(); got == order.Cancelled {
+				t.Error("cancelled too early")
+			}
+			s.clock.move(time.Millisecond)
+			s.expire(t)
+			cancelled := s.order(t, id).Cancelled
+			if cancelled.Reason != tt.want || !cancelled.CancelledAt.Equal(s.clock.now()) || s.waits(t, id) != "" {
+				t.Errorf("cancelled at %s: %q, want %q", cancelled.CancelledAt, cancelled.Reason, tt.want)
 			}
 		})
 	}
@@ -97,6 +100,23 @@ func TestDeadlinesAreCaused(t *testing.T) {
 			t.Errorf("%s to be given back, want %s", got, total)
 		}
 	})
+}
+
+// A fact that names no flow is the beginning of one, as everywhere.
+func TestDeadlinesOfNamelessFlows(t *testing.T) {
+	t.Parallel()
+	s := open(t, environments["sqlite"](t))
+	id := s.next()
+	s.do(t, "create", id)
+	s.relay(t)
+	created := s.topics[id][0]
+	created.SetExtension(function.CorrelationID, nil)
+	s.deliver(t, created)
+	s.clock.move(15 * time.Minute)
+	s.expire(t)
+	if got := s.stored(t, id)[1].Extensions()[function.CorrelationID]; got != created.ID() {
+		t.Errorf("correlation id %v, want %s", got, created.ID())
+	}
 }
 
 // Several processes that find the same orders cancel each once.
