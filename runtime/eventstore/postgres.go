@@ -13,6 +13,7 @@ func newPostgres() *dialect {
 	return &dialect{
 		microseconds: "(extract(epoch FROM recorded) * 1000000)::bigint",
 		alone:        true,
+		refuses:      refusesPostgres,
 		lock:         lockPostgres,
 		append:       appendPostgres,
 		horizon:      horizonPostgres,
@@ -30,21 +31,29 @@ ON CONFLICT (stream) DO UPDATE SET version = s.version`, streams)
 // last is the last position that was taken. It is seen at once, whatever becomes of the transaction that took it.
 const last = `last_value - (NOT is_called)::integer`
 
-// The statement moves the stream on, which waits for others who do, announces, and takes positions, in this order: each
-// part reads what the one before returns. A transaction that has announced before does not do so again; its setting
-// ends with it.
+// refusesPostgres: who expects a version is told when another one moved the stream meanwhile, whatever it stored. One who
+// expects none could find an event stored that was not there when its statement began.
+func refusesPostgres(batches []batch) bool {
+	return len(batches) == 1 && batches[0].expected >= NoStream
+}
+
+// The statement moves the stream on, unless one of the events is stored, which waits for others who do, announces, and takes
+// positions, in this order: each part reads what the one before returns. A transaction that has announced before does not do
+// so again; its setting ends with it.
 //
 // Arguments: stream, events, expected version; per event identity, attributes, data, base64; metadata.
 const (
 	beginStream = `
 WITH stream AS (
-INSERT INTO millrace_streams AS s (stream, version) VALUES ($1, $2)
+INSERT INTO millrace_streams AS s (stream, version) SELECT $1, $2 WHERE ` + unstored + `
 ON CONFLICT (stream) DO UPDATE SET version = s.version + $2 WHERE $3::bigint = -1 OR s.version = 0
 RETURNING version` + afterStream
 	continueStream = `
 WITH stream AS (
-UPDATE millrace_streams SET version = version + $2 WHERE stream = $1 AND (version = $3 OR ($3 = -2 AND version > 0))
+UPDATE millrace_streams SET version = version + $2
+WHERE stream = $1 AND (version = $3 OR ($3 = -2 AND version > 0)) AND ` + unstored + `
 RETURNING version` + afterStream
+	unstored    = `NOT EXISTS (SELECT FROM millrace_events WHERE identity = ANY ($4::bytea[]))`
 	afterStream = `
 ), announced AS MATERIALIZED (
 	SELECT version - $2 AS before, CASE WHEN coalesce(current_setting('millrace.announced', true), '') = ''

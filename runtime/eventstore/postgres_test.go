@@ -298,3 +298,36 @@ func TestStreamsAreLockedInTheOrderOfTheirNames(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// An event that another transaction stores at the same moment in another stream breaks the transaction that appends it without
+// a savepoint. It is tried again, and told.
+func TestAnEventThatIsStoredElsewhereAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	kind := eventstoretest.Postgres(nil)
+	db := kind.Database(t, server.Database(t))
+	s, err := eventstore.New(t.Context(), db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan error, 1)
+	err = db.Transact(t.Context(), func(tx *sql.Tx) error {
+		if _, err := s.In(tx).Append(t.Context(), write("s", "1")); err != nil {
+			return err
+		}
+		go func() {
+			second <- db.Transact(t.Context(), func(tx *sql.Tx) error {
+				_, err := s.In(tx).Append(t.Context(), eventstoretest.Write("t", eventstore.NoStream, "1"))
+				return err
+			})
+		}()
+		awaited(t.Context(), t, tx)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = <-second
+	if duplicate, ok := errors.AsType[*eventstore.DuplicateError](err); !ok || duplicate.StoredStream != "s" {
+		t.Errorf("the other append: %v, want it to be told of the event", err)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -11,6 +13,7 @@ import (
 func newSQLite() *dialect {
 	return &dialect{
 		microseconds: "recorded",
+		refuses:      func(batches []batch) bool { return len(batches) == 1 },
 		append:       appendSQLite,
 		horizon: func(ctx context.Context, q querier) (position int64, err error) {
 			err = q.QueryRowContext(ctx, "SELECT coalesce(max(position), 0) FROM millrace_events").Scan(&position)
@@ -19,15 +22,17 @@ func newSQLite() *dialect {
 	}
 }
 
-// The statements move a stream from the version that is expected on, by as many events as are appended, and return its new
-// version. Arguments: stream, events, expected version.
+// The statements move a stream from the version that is expected on, by as many events as are appended, unless one of them is
+// stored, and return its new version. Arguments: stream, events, expected version, identities, whose list takes the place of %s.
 const (
 	beginStreamSQLite = `
-INSERT INTO millrace_streams AS s (stream, version) VALUES (?1, ?2)
+INSERT INTO millrace_streams AS s (stream, version)
+SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM millrace_events WHERE identity IN (%s))
 ON CONFLICT (stream) DO UPDATE SET version = s.version + ?2 WHERE ?3 = -1
 RETURNING version`
 	continueStreamSQLite = `
-UPDATE millrace_streams SET version = version + ?2 WHERE stream = ?1 AND (version = ?3 OR ?3 = -2)
+UPDATE millrace_streams SET version = version + ?2
+WHERE stream = ?1 AND (version = ?3 OR ?3 = -2) AND NOT EXISTS (SELECT 1 FROM millrace_events WHERE identity IN (%s))
 RETURNING version`
 	insertSQLite = `INSERT INTO millrace_events (stream, version, identity, attributes, data, base64, metadata) VALUES `
 	rowSQLite    = `, (?, ?, ?, ?, ?, ?, ?)`
@@ -39,7 +44,13 @@ func appendSQLite(ctx context.Context, q querier, b batch) (Appended, bool, erro
 		statement = beginStreamSQLite
 	}
 	a := Appended{Stream: b.stream}
-	err := q.QueryRowContext(ctx, statement, b.stream, len(b.rows), int64(b.expected)).Scan(&a.Version)
+	moved := []any{b.stream, len(b.rows), int64(b.expected)}
+	var list strings.Builder
+	for _, r := range b.rows {
+		moved = append(moved, r.identity)
+		list.WriteString(", ?" + strconv.Itoa(len(moved)))
+	}
+	err := q.QueryRowContext(ctx, fmt.Sprintf(statement, list.String()[2:]), moved...).Scan(&a.Version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Appended{}, false, nil
 	}
