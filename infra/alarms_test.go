@@ -17,7 +17,7 @@ import (
 
 func TestEveryFunctionHasAlarms(t *testing.T) {
 	t.Parallel()
-	template, functions := onLambda(t)
+	template, all := programs(t)
 	metrics := map[string][]string{}
 	for _, alarm := range resources(t, template, "AWS::CloudWatch::Alarm") {
 		if alarm["MetricName"] == nil {
@@ -26,10 +26,17 @@ func TestEveryFunctionHasAlarms(t *testing.T) {
 		about := at(t, alarm, "Dimensions", 0, "Value", "Ref").(string)
 		metrics[about] = append(metrics[about], alarm["MetricName"].(string))
 	}
-	for _, f := range functions {
+	for _, f := range all {
 		slices.Sort(metrics[f.id])
-		if diff := cmp.Diff([]string{"Errors", "OffsetLag"}, metrics[f.id]); diff != "" {
+		want := []string{"Errors", "OffsetLag"}
+		if f.service.Name != "" {
+			want = []string{"Errors", "Url5xxCount"}
+		}
+		if diff := cmp.Diff(want, metrics[f.id]); diff != "" {
 			t.Errorf("%s: %s", f.id, diff)
+		}
+		if f.service.Name != "" {
+			continue
 		}
 		// SAM calls the mapping by the names of function and event.
 		if diff := cmp.Diff([]string{"DroppedEventCount"}, metrics[f.id+"Records"]); diff != "" {
@@ -111,7 +118,7 @@ func writtenMetrics(t *testing.T, name string) []string {
 
 func TestLogsAreNotKeptForEver(t *testing.T) {
 	t.Parallel()
-	template, functions := onLambda(t)
+	template, functions := programs(t)
 	logs := resources(t, template, "AWS::Logs::LogGroup")
 	for _, f := range functions {
 		group := at(t, f.properties, "LoggingConfig", "LogGroup", "Ref").(string)

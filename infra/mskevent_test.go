@@ -54,8 +54,11 @@ func TestMSKEventsHoldTheSampleEvents(t *testing.T) {
 func sampleEvent(t *testing.T, name string) event.Event {
 	t.Helper()
 	path := filepath.Join("../functions", name, "testdata/event.json")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		path = "../functions/order-created/testdata/requested.json" // what notification-requested gets
+	switch name {
+	case "notification-requested":
+		path = "../functions/order-created/testdata/requested.json"
+	case "order-view":
+		path = "../functions/order-created/testdata/event.json"
 	}
 	var e event.Event
 	if err := e.UnmarshalJSON(readFile(t, path)); err != nil {

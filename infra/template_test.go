@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,15 +26,43 @@ import (
 // What neither the linters of CloudFormation nor the generator's own test can know of template.yaml and msk.yaml: whether
 // they fit the functions. These tests look at the files alone, however they came to be.
 
-// deployed is a function, and the properties that template.yaml gives it.
+// deployed is a function or a service, and the properties that template.yaml gives it.
 type deployed struct {
+	// spec is that of a function, service that of a service: the other is zero.
 	spec       function.Spec
+	service    function.Service
 	id         string
 	properties object
 }
 
-// onLambda finds the function of each Spec by its CodeUri. On Lambda a function is in the group of its own name.
+func (f *deployed) name() string { return f.spec.Name + f.service.Name }
+
+// onLambda finds the functions of the template.
 func onLambda(t *testing.T) (template object, functions []deployed) {
+	t.Helper()
+	template, all := programs(t)
+	for _, f := range all {
+		if f.service.Name == "" {
+			functions = append(functions, f)
+		}
+	}
+	return template, functions
+}
+
+// servicesOnLambda finds the services of the template.
+func servicesOnLambda(t *testing.T) (template object, services []deployed) {
+	t.Helper()
+	template, all := programs(t)
+	for _, f := range all {
+		if f.service.Name != "" {
+			services = append(services, f)
+		}
+	}
+	return template, services
+}
+
+// programs finds the program of each Spec and Service by its CodeUri. On Lambda a function is in the group of its own name.
+func programs(t *testing.T) (template object, all []deployed) {
 	t.Helper()
 	template = readTemplate(t, "../template.yaml")
 	byCode := map[any]deployed{}
@@ -44,27 +73,34 @@ func onLambda(t *testing.T) (template object, functions []deployed) {
 		}
 		byCode[code] = deployed{id: id, properties: properties}
 	}
-	for _, spec := range catalog.Functions() {
-		spec, err := spec.InGroup(spec.Name).Complete()
-		if err != nil {
-			t.Fatal(err)
-		}
-		code := "functions/" + spec.Name + "/bootstrap"
+	add := func(d deployed) {
+		code := "functions/" + d.name() + "/bootstrap"
 		f, ok := byCode[code]
 		if !ok {
 			t.Errorf("template.yaml has no function with CodeUri %s: run make generate", code)
-			continue
+			return
 		}
 		delete(byCode, code)
 		if _, err := os.Stat(filepath.Join("..", code, "main.go")); err != nil {
 			t.Errorf("%s: %v", f.id, err)
 		}
-		functions = append(functions, deployed{spec, f.id, f.properties})
+		d.id, d.properties = f.id, f.properties
+		all = append(all, d)
+	}
+	for _, spec := range catalog.Functions() {
+		spec, err := spec.InGroup(spec.Name).Complete()
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(deployed{spec: spec})
+	}
+	for _, service := range catalog.Services() {
+		add(deployed{service: service})
 	}
 	for code, f := range byCode {
 		t.Errorf("%s with CodeUri %v is not in the catalogue: add it to localdev/catalog or run make generate", f.id, code)
 	}
-	return template, functions
+	return template, all
 }
 
 func TestEveryFunctionIsDeployedOnce(t *testing.T) {
@@ -75,11 +111,40 @@ func TestEveryFunctionIsDeployedOnce(t *testing.T) {
 }
 
 // environment is enough to make every handler.
-func environment(name string) (string, bool) {
-	if name == "NOTIFY_WEBHOOK_SECRET" {
-		return "whsec_" + strings.Repeat("A", 32), true
+func environment(t *testing.T) function.Lookup {
+	t.Helper()
+	variables := map[string]string{
+		"NOTIFY_WEBHOOK_SECRET": "whsec_" + strings.Repeat("A", 32),
+		"PAYMENT_PROVIDER_KEY":  "key",
+		"DATABASE_URL":          filepath.Join(t.TempDir(), "test.db"),
 	}
-	return "", false
+	return func(name string) (string, bool) {
+		value, ok := variables[name]
+		return value, ok
+	}
+}
+
+// handlerOf makes the handler of a function or service, and closes it with the test.
+func (f *deployed) handlerOf(t *testing.T) any {
+	t.Helper()
+	var handler any
+	var err error
+	if f.service.New != nil {
+		handler, err = f.service.New(environment(t))
+	} else {
+		handler, err = f.spec.New(environment(t))
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", f.name(), err)
+	}
+	if closer, ok := handler.(io.Closer); ok {
+		t.Cleanup(func() {
+			if err := closer.Close(); err != nil {
+				t.Errorf("%s: %v", f.name(), err)
+			}
+		})
+	}
+	return handler
 }
 
 // noValue is what a property has where it is left out.
@@ -113,32 +178,109 @@ func TestFunctionsMayDoWhatTheirSpecsSay(t *testing.T) {
 	t.Parallel()
 	_, functions := onLambda(t)
 	for _, f := range functions {
-		made, err := pipeline.Make(f.spec, environment)
-		if err != nil {
-			t.Fatal(err)
-		}
+		made := pipeline.Function{Spec: f.spec, Handler: f.handlerOf(t).(function.Handler)}
 		line, err := pipeline.New(f.spec.Group, []pipeline.Function{made}, nil, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := map[string][]string{
-			"kafka-cluster:Connect":                             {"cluster/${Cluster}"},
-			"kafka-cluster:DescribeClusterDynamicConfiguration": {"cluster/${Cluster}"},
-			"kafka-cluster:WriteDataIdempotently":               {"cluster/${Cluster}"},
-			"kafka-cluster:AlterGroup":                          {"group/${Cluster}/" + line.Group()},
-			"kafka-cluster:DescribeGroup":                       {"group/${Cluster}/" + line.Group()},
+		want := rights(line.Topics(), append(line.Outputs(), "dead-letter-queue"))
+		for _, action := range []string{"kafka-cluster:AlterGroup", "kafka-cluster:DescribeGroup"} {
+			want[action] = []string{"group/${Cluster}/" + line.Group()}
 		}
-		for _, topic := range line.Topics() {
-			want["kafka-cluster:ReadData"] = append(want["kafka-cluster:ReadData"], "topic/${Cluster}/"+topic)
-		}
-		for _, topic := range slices.Sorted(slices.Values(append(line.Outputs(), "dead-letter-queue"))) {
-			want["kafka-cluster:WriteData"] = append(want["kafka-cluster:WriteData"], "topic/${Cluster}/"+topic)
-		}
-		described := slices.Concat(want["kafka-cluster:ReadData"], want["kafka-cluster:WriteData"])
-		slices.Sort(described)
-		want["kafka-cluster:DescribeTopic"] = slices.Compact(described)
 		if diff := cmp.Diff(want, f.granted(t)); diff != "" {
 			t.Errorf("%s may do something else than its Spec says (run make generate): -want +got\n%s", f.id, diff)
+		}
+	}
+}
+
+// rights are what is needed to read and write topics: resources by their actions.
+func rights(read, written []string) map[string][]string {
+	all := map[string][]string{
+		"kafka-cluster:Connect":                             {"cluster/${Cluster}"},
+		"kafka-cluster:DescribeClusterDynamicConfiguration": {"cluster/${Cluster}"},
+		"kafka-cluster:WriteDataIdempotently":               {"cluster/${Cluster}"},
+	}
+	for action, topics := range map[string][]string{
+		"kafka-cluster:ReadData": read, "kafka-cluster:WriteData": written, "kafka-cluster:DescribeTopic": slices.Concat(read, written),
+	} {
+		for _, topic := range slices.Compact(slices.Sorted(slices.Values(topics))) {
+			all[action] = append(all[action], "topic/${Cluster}/"+topic)
+		}
+	}
+	return all
+}
+
+// choresOf returns the chores of a function or service.
+func (f *deployed) choresOf(t *testing.T) []function.Chore {
+	t.Helper()
+	worker, ok := f.handlerOf(t).(function.Worker)
+	if !ok {
+		return nil
+	}
+	return worker.Chores()
+}
+
+func TestServicesMayDoWhatTheirChoresNeed(t *testing.T) {
+	t.Parallel()
+	_, services := servicesOnLambda(t)
+	for _, f := range services {
+		var topics []string
+		for _, c := range f.choresOf(t) {
+			topics = append(topics, c.Topics...)
+		}
+		if diff := cmp.Diff(rights(nil, topics), f.granted(t)); diff != "" {
+			t.Errorf("%s may do something else than its chores say (run make generate): -want +got\n%s", f.id, diff)
+		}
+	}
+}
+
+// What a chore publishes to, its program may write to: its Spec must say so.
+func TestFunctionsMayDoWhatTheirChoresNeed(t *testing.T) {
+	t.Parallel()
+	_, functions := onLambda(t)
+	for _, f := range functions {
+		for _, c := range f.choresOf(t) {
+			for _, topic := range c.Topics {
+				if !slices.Contains(f.granted(t)["kafka-cluster:WriteData"], "topic/${Cluster}/"+topic) {
+					t.Errorf("%s: its chore %s publishes to %s, which no type of its Spec.Emits has", f.name(), c.Name, topic)
+				}
+			}
+		}
+	}
+}
+
+// A process of Lambda does nothing by itself.
+func TestWhatHasChoresHasASchedule(t *testing.T) {
+	t.Parallel()
+	_, all := programs(t)
+	for _, f := range all {
+		schedule := "none"
+		if events, ok := f.properties["Events"].(object); ok && events["Chores"] != nil {
+			schedule = at(t, events, "Chores", "Type").(string) + " " + at(t, events, "Chores", "Properties", "Schedule").(string)
+		}
+		want := "none"
+		if len(f.choresOf(t)) > 0 {
+			want = "Schedule rate(1 minute)"
+		}
+		if schedule != want {
+			t.Errorf("%s has the schedule %s, want %s: what has chores must have a database in localdev/catalog", f.name(), schedule, want)
+		}
+	}
+}
+
+func TestServicesAnswerToWhoSigns(t *testing.T) {
+	t.Parallel()
+	template, services := servicesOnLambda(t)
+	for _, f := range services {
+		if diff := cmp.Diff(object{"AuthType": "AWS_IAM", "InvokeMode": "BUFFERED"}, f.properties["FunctionUrlConfig"]); diff != "" {
+			t.Errorf("%s: %s", f.id, diff)
+		}
+		var told bool
+		for _, output := range at(t, template, "Outputs").(object) {
+			told = told || cmp.Equal(object{"Fn::GetAtt": f.id + "Url.FunctionUrl"}, at(t, output, "Value"))
+		}
+		if !told {
+			t.Errorf("no output tells the URL of %s", f.id)
 		}
 	}
 }
@@ -244,8 +386,8 @@ func TestEventSourceMappings(t *testing.T) {
 	groups := map[any]string{}
 	for _, f := range functions {
 		events := at(t, f.properties, "Events").(object)
-		if len(events) != 1 {
-			t.Errorf("%s has %d events, want 1", f.id, len(events))
+		if others := len(events) - 1; others > 1 || others == 1 && events["Chores"] == nil {
+			t.Errorf("%s has %d events, want one, and a schedule", f.id, len(events))
 		}
 		mapping := at(t, events, "Records", "Properties").(object)
 		if diff := cmp.Diff([]any{f.spec.Topic}, mapping["Topics"]); diff != "" {
@@ -282,22 +424,58 @@ func (f *deployed) variables(t *testing.T, template object) []string {
 	return names
 }
 
+// help is what the program says about its variables.
+func (f *deployed) help(t *testing.T) string {
+	t.Helper()
+	var help bytes.Buffer
+	args := []string{"--help"}
+	if f.service.Name != "" {
+		boot.ServeCommand(t.Context(), args, environment(t), &help, &help, f.service)
+	} else {
+		boot.Command(t.Context(), args, environment(t), &help, &help, []function.Spec{f.spec})
+	}
+	return help.String()
+}
+
+// A secret stands in no template: it is fetched when the stack is deployed.
+func TestSecretsAreFetched(t *testing.T) {
+	t.Parallel()
+	template, all := programs(t)
+	for _, f := range all {
+		values := maps.Clone(at(t, template, "Globals", "Function", "Environment", "Variables").(object))
+		if f.properties["Environment"] != nil {
+			maps.Copy(values, at(t, f.properties, "Environment", "Variables").(object))
+		}
+		for name, value := range values {
+			secret := slices.ContainsFunc([]string{"SECRET", "PASSWORD", "KEY", "DATABASE_URL", "IDEMPOTENCY_URL"}, func(part string) bool {
+				return strings.Contains(name, part)
+			})
+			if secret && !strings.Contains(fmt.Sprint(value), "{{resolve:secretsmanager:") {
+				t.Errorf("%s: %s is not from a secret: %v", f.id, name, value)
+			}
+		}
+	}
+}
+
 func TestVariablesAreKnownAndComplete(t *testing.T) {
 	t.Parallel()
-	template, functions := onLambda(t)
-	for _, f := range functions {
-		var help bytes.Buffer
-		boot.Command(t.Context(), []string{"--help"}, environment, &help, &help, []function.Spec{f.spec})
+	template, all := programs(t)
+	for _, f := range all {
+		help := f.help(t)
 		set := f.variables(t, template)
 		for _, name := range set {
-			if !slices.Contains(strings.Fields(help.String()), name) {
+			if !slices.Contains(strings.Fields(help), name) {
 				t.Errorf("%s: %s is set, but bootstrap --help does not know it", f.id, name)
 			}
 		}
-		if f.spec.Settings == nil {
+		settings := f.spec.Settings
+		if f.service.Settings != nil {
+			settings = f.service.Settings
+		}
+		if settings == nil {
 			continue
 		}
-		for _, v := range config.Describe(f.spec.Settings) {
+		for _, v := range config.Describe(settings) {
 			if v.Required && !slices.Contains(set, v.Name) {
 				t.Errorf("%s: %s is required, but not set: add it to infra/internal/generate/template.yaml.tmpl", f.id, v.Name)
 			}

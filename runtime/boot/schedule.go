@@ -13,13 +13,17 @@ type scheduled struct {
 	DetailType string `json:"detail-type"` //nolint:tagliatelle // EventBridge's name
 }
 
-// scheduledType is the detail-type of such an event.
-const scheduledType = "Scheduled Event"
+const (
+	// scheduledType is the detail-type of such an event.
+	scheduledType = "Scheduled Event"
+	// maxScheduled is larger than any, in bytes.
+	maxScheduled = 64 << 10
+)
 
-// isScheduled tells whether an event is one of a rule of EventBridge, or of EventBridge Scheduler. Events of triggers are large:
+// isScheduled tells whether an event is one of a rule of EventBridge, or of EventBridge Scheduler. Events of triggers may be large:
 // they are not decoded for this.
 func isScheduled(payload []byte) bool {
-	if !bytes.Contains(payload, []byte(scheduledType)) {
+	if len(payload) > maxScheduled || !bytes.Contains(payload, []byte(scheduledType)) {
 		return false
 	}
 	var e scheduled

@@ -15,9 +15,11 @@ import (
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 )
 
-// borrowed names the events of functions that have none of their own in testdata: what another function emits for them.
+// borrowed names the events of functions that have none of their own in testdata: what another function emits for them, or
+// reads as well.
 var borrowed = map[string]string{
 	"notification-requested": "functions/order-created/testdata/requested.json",
+	"order-view":             "functions/order-created/testdata/event.json",
 }
 
 // mskPartition is what one partition adds to the event of an event source mapping.

@@ -15,15 +15,19 @@ import (
 // deadLetters is the topic of dead letters.
 const deadLetters = "dead-letter-queue"
 
-// lambdaFunction is a function as template.yaml has it.
+// lambdaFunction is a function or a service as template.yaml has it: behind a Kafka trigger, or a function URL.
 type lambdaFunction struct {
-	Name  string
+	Name string
+	// Topic is what a function reads, empty for a service.
 	Topic string
 	// Group is the function's own: an event source mapping shares its group with no other, so the functions that read
 	// orders cannot share one as they do in one process.
 	Group string
-	// Outputs are the topics that it publishes to, sorted, with that of dead letters.
-	Outputs        []string
+	// Outputs are the topics that it publishes to, sorted; for a function with that of dead letters.
+	Outputs []string
+	// Database is the one that it keeps, nil for none. What keeps one has chores, and is called by a schedule.
+	Database *lambdaDatabase
+
 	Attempts       int
 	AttemptTimeout time.Duration
 	// Timeout is that of an invocation, in seconds.
@@ -31,9 +35,11 @@ type lambdaFunction struct {
 }
 
 // Title is the name as logical ids have it: OrderCreated.
-func (f lambdaFunction) Title() string {
+func (f lambdaFunction) Title() string { return title(f.Name) }
+
+func title(name string) string {
 	var title strings.Builder
-	for word := range strings.SplitSeq(f.Name, "-") {
+	for word := range strings.SplitSeq(name, "-") {
 		title.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
 	return title.String()
@@ -42,16 +48,51 @@ func (f lambdaFunction) Title() string {
 // ID is the logical id of the function.
 func (f lambdaFunction) ID() string { return f.Title() + "Function" }
 
-// OutputsText lists Outputs in a sentence.
-func (f lambdaFunction) OutputsText() string { return strings.Join(f.Outputs, " and ") }
-
 // DeadLetterMetrics are the dimension function of the metrics that count its dead letters: what could not be decoded is
 // counted for none.
 func (f lambdaFunction) DeadLetterMetrics() map[string]string {
 	return map[string]string{"failed": f.Name, "undecodable": "none"}
 }
 
-// allFunctions returns every function of the catalogue.
+// IsService tells whether it answers HTTP requests.
+func (f lambdaFunction) IsService() bool { return f.Topic == "" }
+
+// Does says what it does, in a sentence.
+func (f lambdaFunction) Does() string {
+	does := "reads " + f.Topic + " and publishes to "
+	if f.IsService() {
+		does = "answers requests and publishes to "
+	}
+	return f.Name + " " + does + strings.Join(f.Outputs, " and ")
+}
+
+// lambdaDatabase is a database that functions and services keep together.
+type lambdaDatabase struct{ Name string }
+
+// newDatabase returns the database of a function or service, nil where it has none.
+func newDatabase(of string) *lambdaDatabase {
+	if name := catalog.Database(of); name != "" {
+		return &lambdaDatabase{name}
+	}
+	return nil
+}
+
+// Title is the name as logical ids and parameters have it: Orders.
+func (d lambdaDatabase) Title() string { return title(d.Name) }
+
+// databasesOf returns the databases that functions and services keep, each once, sorted.
+func databasesOf(functions []lambdaFunction) []lambdaDatabase {
+	var all []lambdaDatabase
+	for _, f := range functions {
+		if f.Database != nil && !slices.Contains(all, *f.Database) {
+			all = append(all, *f.Database)
+		}
+	}
+	slices.SortFunc(all, func(a, b lambdaDatabase) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// allFunctions returns every function and service of the catalogue.
 func allFunctions() ([]lambdaFunction, error) {
 	var functions []lambdaFunction
 	var problems []error
@@ -59,7 +100,23 @@ func allFunctions() ([]lambdaFunction, error) {
 		f, err := newFunction(spec)
 		functions, problems = append(functions, f), append(problems, err)
 	}
+	for _, service := range catalog.Services() {
+		f, err := newService(service)
+		functions, problems = append(functions, f), append(problems, err)
+	}
 	return functions, errors.Join(problems...)
+}
+
+// requestTimeout is how long a request to a service may take, in seconds: what API_TIMEOUT is by default.
+const requestTimeout = 30
+
+func newService(s function.Service) (lambdaFunction, error) {
+	s, err := s.Complete()
+	if err != nil {
+		return lambdaFunction{}, err
+	}
+	outputs, err := topicsOf("service "+s.Name, s.Emits, nil)
+	return lambdaFunction{Name: s.Name, Outputs: outputs, Database: newDatabase(s.Name), Timeout: requestTimeout}, err
 }
 
 func newFunction(spec function.Spec) (lambdaFunction, error) {
@@ -68,25 +125,25 @@ func newFunction(spec function.Spec) (lambdaFunction, error) {
 	if err != nil {
 		return lambdaFunction{}, err
 	}
-	outputs, err := outputTopics(spec)
+	outputs, err := topicsOf("function "+spec.Name, spec.Emits, spec.Topics, deadLetters)
 	if err != nil {
 		return lambdaFunction{}, err
 	}
 	timeout, err := invocationTimeout(spec)
 	return lambdaFunction{
-		Name: spec.Name, Topic: spec.Topic, Group: spec.Group, Outputs: outputs,
+		Name: spec.Name, Topic: spec.Topic, Group: spec.Group, Outputs: outputs, Database: newDatabase(spec.Name),
 		Attempts: spec.Attempts, AttemptTimeout: spec.Timeout, Timeout: int(timeout / time.Second),
 	}, err
 }
 
-func outputTopics(spec function.Spec) ([]string, error) {
-	topics := []string{deadLetters}
-	for _, name := range spec.Emits {
-		topic, ok := spec.Topics[name]
+// topicsOf returns the topics of types that something emits, and further ones, sorted.
+func topicsOf(what string, emits []string, named map[string]string, topics ...string) ([]string, error) {
+	for _, name := range emits {
+		topic, ok := named[name]
 		if !ok {
 			known, found := schemas.Lookup(name)
 			if !found {
-				return nil, fmt.Errorf("function %s emits type %s, which has no topic: name one in Spec.Topics", spec.Name, name)
+				return nil, fmt.Errorf("%s emits type %s, which has no topic: name one in Spec.Topics", what, name)
 			}
 			topic = known.Topic
 		}

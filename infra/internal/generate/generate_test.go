@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"io/fs"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -137,5 +138,40 @@ func TestTopicID(t *testing.T) {
 		if got := topicID(name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
+	}
+}
+
+func TestNewService(t *testing.T) {
+	t.Parallel()
+	s := function.Service{Name: "order-read-api", New: func(function.Lookup) (http.Handler, error) { return nil, nil }}
+	f, err := newService(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !f.IsService() || f.ID() != "OrderReadApiFunction" || len(f.Outputs) != 0 || f.Database != nil {
+		t.Errorf("got %+v", f)
+	}
+	s.Emits = []string{notification.RequestedType, notification.SentType}
+	if f, err = newService(s); err != nil || !slices.Equal(f.Outputs, []string{notification.Topic}) {
+		t.Errorf("publishes to %v, %v", f.Outputs, err)
+	}
+	for want, change := range map[string]func(*function.Service){
+		"service order-read-api emits type test.out.v1, which has no topic": func(s *function.Service) { s.Emits = []string{"test.out.v1"} },
+		"Name must be": func(s *function.Service) { s.Name = "Order" },
+	} {
+		broken := s
+		change(&broken)
+		if _, err := newService(broken); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want an error with %q", err, want)
+		}
+	}
+}
+
+func TestDatabasesOf(t *testing.T) {
+	t.Parallel()
+	shared := lambdaFunction{Database: &lambdaDatabase{"orders"}}
+	got := databasesOf([]lambdaFunction{{}, shared, {Database: &lambdaDatabase{"order-archive"}}, shared})
+	if want := []lambdaDatabase{{"order-archive"}, {"orders"}}; !slices.Equal(got, want) || got[0].Title() != "OrderArchive" {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -58,8 +58,9 @@ func render(root *os.Root) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	files["template.yaml"], err = execute("template.yaml.tmpl", struct {
 		Functions   []lambdaFunction
+		Databases   []lambdaDatabase
 		DeadLetters string
-	}{functions, deadLetters})
+	}{functions, databasesOf(functions), deadLetters})
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +73,9 @@ func render(root *os.Root) (map[string][]byte, error) {
 		return nil, err
 	}
 	for _, f := range functions {
+		if f.IsService() {
+			continue
+		}
 		text, err := mskEvent(root, f)
 		if err != nil {
 			return nil, fmt.Errorf("the event of function %s: %w", f.Name, err)
