@@ -63,6 +63,10 @@ BENCH = go -C runtime/bench run . --write ../BENCHMARKS.md $(ARGS)
 soak: bin/soak ## Kill, stop and cut off three members and their Apache Kafka for up to ten minutes (ARGS=-exactly-once)
 	bin/soak $(ARGS)
 
+.PHONY: crash
+crash: bin/apachekafka ## Kill the shop at random moments in 2,000 orders on PostgreSQL and Apache Kafka, and compare what everybody knows
+	MILLRACE_TEST_CRASH=2000 bin/apachekafka -- go test -v -count=1 -timeout 20m -run PostgreSQL ./functions/internal/crashtest
+
 .PHONY: soak-broken
 soak-broken: ## Show that the soak finds out members that are broken on purpose
 	runtime/runtimetest/soak/broken/run.sh

@@ -23,7 +23,7 @@ type findings map[string][]string
 // kinds are what is looked for, in the order in which it is told.
 var kinds = []string{"status", "view", "unpublished", "disordered", "charged", "stock"}
 
-func (f findings) add(kind, format string, args ...any) {
+func (f findings) addf(kind, format string, args ...any) {
 	f[kind] = append(f[kind], fmt.Sprintf(format, args...))
 }
 
@@ -64,16 +64,16 @@ func (a *audit) statuses(t *testing.T) {
 		o, err := a.orders.Load(t.Context(), p.id)
 		switch {
 		case err != nil:
-			a.add("status", "order %s: %v", p.id, err)
+			a.addf("status", "order %s: %v", p.id, err)
 		case string(o.Status()) != p.status:
-			a.add("status", "order %s: its events say %s, the API %s", p.id, o.Status(), p.status)
+			a.addf("status", "order %s: its events say %s, the API %s", p.id, o.Status(), p.status)
 		case o.RefundDue().Sign() != 0:
-			a.add("status", "order %s: %s is still to be given back", p.id, o.RefundDue())
+			a.addf("status", "order %s: %s is still to be given back", p.id, o.RefundDue())
 		}
 	}
 	for _, r := range a.stored(t) {
 		if !known[r.Stream] {
-			a.add("status", "%s exists, and nobody was told of it", r.Stream)
+			a.addf("status", "%s exists, and nobody was told of it", r.Stream)
 			known[r.Stream] = true
 		}
 	}
@@ -119,11 +119,11 @@ func (a *audit) views(t *testing.T) {
 	}
 	for _, p := range a.purchases {
 		if listed[p.id] != p.status {
-			a.add("view", "order %s is listed as %q, and is %s", p.id, listed[p.id], p.status)
+			a.addf("view", "order %s is listed as %q, and is %s", p.id, listed[p.id], p.status)
 		}
 	}
 	if len(listed) != len(a.purchases) {
-		a.add("view", "%d orders are listed, %d were placed", len(listed), len(a.purchases))
+		a.addf("view", "%d orders are listed, %d were placed", len(listed), len(a.purchases))
 	}
 }
 
@@ -140,11 +140,11 @@ func (a *audit) published(t *testing.T) {
 	for _, r := range a.stored(t) {
 		at, ok := first[r.Event.ID()]
 		if !ok {
-			a.add("unpublished", "%s version %d, event %s", r.Stream, r.Version, r.Event.ID())
+			a.addf("unpublished", "%s version %d, event %s", r.Stream, r.Version, r.Event.ID())
 			continue
 		}
 		if before, ok := last[r.Stream]; ok && at < before {
-			a.add("disordered", "%s version %d, event %s", r.Stream, r.Version, r.Event.ID())
+			a.addf("disordered", "%s version %d, event %s", r.Stream, r.Version, r.Event.ID())
 		}
 		last[r.Stream] = at
 	}
@@ -171,41 +171,31 @@ func (a *audit) payments() {
 		total := money.MustParse(fmt.Sprintf("%d.%02d", p.cents/100, p.cents%100))
 		switch {
 		case account.Charges > 1:
-			a.add("charged", "order %s was charged %d times", p.id, account.Charges)
-		case p.keepsMoney(account) != "":
-			a.add("charged", "order %s (%s) %s: %+v", p.id, p.status, p.keepsMoney(account), account)
+			a.addf("charged", "order %s was charged %d times", p.id, account.Charges)
+		case p.moneyProblem(account) != "":
+			a.addf("charged", "order %s (%s) %s: %+v", p.id, p.status, p.moneyProblem(account), account)
 		case account.Charges == 1 && account.Charged.Cmp(total) != 0:
-			a.add("charged", "order %s costs %s, charged was %s", p.id, total, account.Charged)
+			a.addf("charged", "order %s costs %s, charged was %s", p.id, total, account.Charged)
 		}
 	}
 	for id := range accounts {
-		a.add("charged", "order %s is in the books, and nobody placed it", id)
+		a.addf("charged", "order %s is in the books, and nobody placed it", id)
 	}
 }
 
-// keepsMoney says what is wrong with the money of an order, "" where nothing is.
-func (p *purchase) keepsMoney(account paymentprovider.Account) string {
-	switch p.intent {
-	case keep, ship:
-		if account.Charges != 1 || account.Refunds != 0 {
-			return "is to be charged once and nothing given back"
-		}
-	case regret, absent:
-		if account.Charges == 1 && account.Charged.Cmp(account.Refunded) != 0 {
-			return "is cancelled, and the money was not given back"
-		}
-	case byHand:
-		if account.Charges != 0 || account.Refunds != 0 {
-			return "was paid by hand"
-		}
-	case byHandRegret:
-		if account.Charges != 0 || account.Refunds != 1 {
-			return "was paid by hand, and is to be given back once"
-		}
-	case broke:
-		if account.Charges != 0 || account.Refunds != 0 {
-			return "was declined"
-		}
+// moneyProblem says what is wrong with the money of an order, "" where nothing is.
+func (p *purchase) moneyProblem(account paymentprovider.Account) string {
+	switch i := p.intent; {
+	case i.declined && account.Charges+account.Refunds > 0:
+		return "was declined"
+	case i.byHand && account.Charges > 0:
+		return "was paid by hand"
+	case i.byHand && i.cancels && account.Refunds != 1:
+		return "was paid by hand, and is to be given back once"
+	case i.byHand && !i.cancels && account.Refunds > 0, p.end() != "cancelled" && !i.byHand && (account.Charges != 1 || account.Refunds > 0):
+		return "is kept"
+	case (i.cancels || i.absent) && account.Charges == 1 && account.Charged.Cmp(account.Refunded) != 0:
+		return "is cancelled, and the money was not given back"
 	}
 	return ""
 }
@@ -230,7 +220,7 @@ func (a *audit) stocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		if available+aside != initial || aside != reserved[product] {
-			a.add("stock", "%s: %d available and %d set aside of %d, orders have %d", product, available, aside, initial, reserved[product])
+			a.addf("stock", "%s: %d available and %d set aside of %d, orders have %d", product, available, aside, initial, reserved[product])
 		}
 		delete(reserved, product)
 	}
@@ -238,6 +228,6 @@ func (a *audit) stocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, product := range slices.Sorted(maps.Keys(reserved)) {
-		a.add("stock", "%s: orders have %d, and the shop does not know it", product, reserved[product])
+		a.addf("stock", "%s: orders have %d, and the shop does not know it", product, reserved[product])
 	}
 }

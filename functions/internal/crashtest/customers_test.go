@@ -14,26 +14,26 @@ import (
 	"github.com/google/uuid"
 )
 
-// intent is what a customer wants of an order.
-type intent int
+// intent is what a customer wants of an order, and what comes in between.
+type intent struct {
+	name string
+	// byHand: it is paid by hand, not by card.
+	byHand bool
+	// ships: it is sent off and delivered. cancels: the customer calls it off at some moment.
+	ships, cancels bool
+	// declined: the card is. absent: the shop does not have it.
+	declined, absent bool
+}
 
-const (
-	// keep: it is paid by card and stays so.
-	keep intent = iota
-	// ship: as keep, and it is sent off and delivered.
-	ship
-	// regret: it is cancelled at some moment.
-	regret
-	// byHand: it is paid by hand.
-	byHand
-	// byHandRegret: it is paid by hand, and cancelled.
-	byHandRegret
-	// broke: the card is declined.
-	broke
-	// absent: the shop does not have it.
-	absent
-	intents
-)
+var intents = []intent{
+	{name: "kept"},
+	{name: "delivered", ships: true},
+	{name: "regretted", cancels: true},
+	{name: "paid by hand", byHand: true},
+	{name: "paid by hand and regretted", byHand: true, cancels: true},
+	{name: "declined", declined: true},
+	{name: "absent", absent: true},
+}
 
 // purchase is an order and what became of it.
 type purchase struct {
@@ -42,21 +42,19 @@ type purchase struct {
 	// product, quantity and cents are what was ordered, and what it costs in all.
 	product         string
 	quantity, cents int
-	// transaction is that of a payment by hand.
-	transaction string
 	// status is the last that the API told.
 	status string
 }
 
-// final tells whether nothing more can happen to the purchase by itself.
-func (p *purchase) final() bool {
-	switch p.intent {
-	case keep, byHand:
-		return p.status == "processing"
-	case ship:
-		return p.status == "delivered"
+// end is the status in which nothing more happens to the purchase by itself.
+func (p *purchase) end() string {
+	switch {
+	case p.intent.ships:
+		return "delivered"
+	case p.intent.cancels, p.intent.declined, p.intent.absent:
+		return "cancelled"
 	}
-	return p.status == "cancelled"
+	return "processing"
 }
 
 // customer orders one thing after the other at an API that is killed now and then.
@@ -79,12 +77,13 @@ func (c *customer) buy(ctx context.Context, i intent) (*purchase, error) {
 	p := &purchase{intent: i, product: fmt.Sprintf("prod-%d", c.rand.IntN(5)), quantity: 1 + c.rand.IntN(3)}
 	price := 100 * (1 + c.rand.IntN(50)) // cents
 	body := map[string]any{"customerId": c.name, "currency": "EUR"}
-	switch i {
-	case byHand, byHandRegret:
+	if i.byHand {
 		body["payment"] = "manual"
-	case broke:
+	}
+	if i.declined {
 		p.quantity, price = 1, 1313
-	case absent:
+	}
+	if i.absent {
 		p.product = "unicorn"
 	}
 	p.cents = price * p.quantity
@@ -100,25 +99,22 @@ func (c *customer) buy(ctx context.Context, i intent) (*purchase, error) {
 // goOn does what the customer does after the order is placed.
 func (c *customer) goOn(ctx context.Context, p *purchase) error {
 	path := "/orders/" + p.id
-	switch p.intent {
-	case byHand, byHandRegret:
-		p.transaction = "by-hand-" + p.id
-		if err := c.insist(ctx, path+"/payment", map[string]any{"paymentMethod": "cash", "transactionId": p.transaction}, changedMeanwhile); err != nil {
+	if p.intent.byHand {
+		paid := map[string]any{"paymentMethod": "cash", "transactionId": "by-hand-" + p.id}
+		if err := c.insist(ctx, path+"/payment", paid, changedMeanwhile); err != nil {
 			return err
 		}
-	case ship:
+	}
+	if p.intent.ships {
 		if err := c.insist(ctx, path+"/shipment", map[string]any{"trackingNumber": "NP1"}, conflict); err != nil {
 			return err
 		}
 		return c.insist(ctx, path+"/delivery", map[string]any{}, conflict)
 	}
-	if p.intent == regret || p.intent == byHandRegret {
-		if !pause(ctx, time.Duration(c.rand.Int64N(int64(300*time.Millisecond)))) {
-			return ctx.Err()
-		}
+	if p.intent.cancels && pause(ctx, time.Duration(c.rand.Int64N(int64(300*time.Millisecond)))) {
 		return c.insist(ctx, path+"/cancellation", map[string]any{"reason": "changed their mind"}, changedMeanwhile)
 	}
-	return nil
+	return ctx.Err()
 }
 
 // refused tells of an answer that nobody expects.

@@ -21,7 +21,8 @@ var server postgres.Shared
 
 func TestMain(m *testing.M) {
 	if setting := os.Getenv(child); setting != "" {
-		os.Exit(runChild(setting))
+		runChild(setting)
+		os.Exit(1)
 	}
 	code := m.Run()
 	server.Stop()
@@ -47,11 +48,11 @@ type place struct {
 }
 
 // runChild is the whole shop in a process of its own, until somebody kills it.
-func runChild(setting string) int {
+func runChild(setting string) {
 	var p place
 	if err := json.Unmarshal([]byte(setting), &p); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return
 	}
 	err := runner.Run(context.Background(), &runner.Options{
 		Kafka: p.Kafka, KafkaPort: p.KafkaPort, Data: p.Data, APIAddr: p.API,
@@ -59,5 +60,4 @@ func runChild(setting string) int {
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	fmt.Fprintln(os.Stderr, "the shop ended by itself:", err)
-	return 1
 }
