@@ -55,7 +55,8 @@ func (s answers) find(ctx context.Context, key string) (*answer, error) {
 	return &a, nil
 }
 
-// keep remembers an answer in the transaction of the change that it tells of. The error is errKeyTaken where another request has the key.
+// keep remembers an answer in the transaction of the change that it tells of. The error is errKeyTaken where another request
+// has the key.
 func (s answers) keep(ctx context.Context, tx *sql.Tx, key string, a *answer) error {
 	result, err := tx.ExecContext(ctx,
 		`INSERT INTO order_api_answers (idempotency_key, fingerprint, status, location, etag, body, answered_at)

@@ -38,7 +38,8 @@ func callOf(ctx context.Context) call {
 
 func (c call) in(ctx context.Context) context.Context { return context.WithValue(ctx, callKey{}, c) }
 
-// correlationPattern is what the name of a flow may be: something that fits an attribute of an event, a header and a line of a log.
+// correlationPattern is what the name of a flow may be: something that fits an attribute of an event, a header and a line of
+// a log.
 const correlationPattern = `^[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}$`
 
 var correlations = regexp.MustCompile(correlationPattern)

@@ -2,7 +2,6 @@ package orderapi
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -86,40 +85,31 @@ type task struct {
 	decide  orderstore.Decide
 }
 
-func (in *changeInput[B]) task(decide func(order.Order, time.Time) ([]function.Payload, error)) task {
-	t := task{orderID: string(in.ID), key: in.Key.name(), ifMatch: in.IfMatch, at: time.Now()}
-	t.decide = func(o order.Order) ([]function.Payload, error) { return decide(o, t.at) }
-	return t
-}
-
 // registerCommands has the API change orders.
 func (s *shop) registerCommands(api huma.API, d describer) {
-	huma.Register(api, d.command("createOrder", pathOrders, "Place an order",
-		"The order gets an id, is charged unless its payment is manual, and its goods are set aside.", http.StatusCreated),
-		s.createOrder)
-	huma.Register(api, d.command("processPayment", pathOrder+"/payment", "Tell that an order was paid by hand",
-		"Only an order whose payment is manual is paid so, in full and in its currency.", http.StatusOK, changes...),
-		func(ctx context.Context, in *changeInput[payment]) (*reply, error) {
-			return s.perform(ctx, in.task(in.Body.pay))
-		})
-	huma.Register(api, d.command("shipOrder", pathOrder+"/shipment", "Tell that an order left", "Only a paid order is shipped.", http.StatusOK, changes...),
-		func(ctx context.Context, in *changeInput[shipment]) (*reply, error) {
-			return s.perform(ctx, in.task(in.Body.ship))
-		})
-	huma.Register(api, d.command("deliverOrder", pathOrder+"/delivery", "Tell that an order reached its customer",
-		"Only a shipped order is delivered.", http.StatusOK, changes...),
-		func(ctx context.Context, in *changeInput[*delivery]) (*reply, error) {
-			return s.perform(ctx, in.task(order.Order.Deliver))
-		})
-	huma.Register(api, d.command("cancelOrder", pathOrder+"/cancellation", "Call an order off",
-		"An order is cancelled before it is shipped. What was paid is given back, and goods that were set aside are released.", http.StatusOK, changes...),
-		func(ctx context.Context, in *changeInput[*cancellation]) (*reply, error) {
-			return s.perform(ctx, in.task(in.Body.cancel))
-		})
+	huma.Register(api, d.creation("createOrder", pathOrders, "Place an order",
+		"The order gets an id, is charged unless its payment is manual, and its goods are set aside."), s.createOrder)
+	huma.Register(api, d.change("processPayment", "/payment", "Tell that an order was paid by hand",
+		"Only an order whose payment is manual is paid so, in full and in its currency."), change(s, payment.pay))
+	huma.Register(api, d.change("shipOrder", "/shipment", "Tell that an order left",
+		"Only a paid order is shipped."), change(s, shipment.ship))
+	huma.Register(api, d.change("deliverOrder", "/delivery", "Tell that an order reached its customer",
+		"Only a shipped order is delivered."), change(s, (*delivery).deliver))
+	huma.Register(api, d.change("cancelOrder", "/cancellation", "Call an order off",
+		"An order is cancelled before it is shipped. What was paid is given back, and goods that were set aside are released."),
+		change(s, (*cancellation).cancel))
 }
 
-// changes are the statuses of commands that change an order that exists.
-var changes = []int{http.StatusNotFound, http.StatusPreconditionFailed}
+// change returns what answers requests to change an order: command says what body asks of the order.
+func change[B any](
+	s *shop, command func(body B, o order.Order, now time.Time) ([]function.Payload, error),
+) func(context.Context, *changeInput[B]) (*reply, error) {
+	return func(ctx context.Context, in *changeInput[B]) (*reply, error) {
+		t := task{orderID: string(in.ID), key: in.Key.name(), ifMatch: in.IfMatch, at: time.Now()}
+		t.decide = func(o order.Order) ([]function.Payload, error) { return command(in.Body, o, t.at) }
+		return s.perform(ctx, t)
+	}
+}
 
 func (s *shop) createOrder(ctx context.Context, in *createInput) (*reply, error) {
 	t := task{orderID: newID(), key: in.Key.name(), at: time.Now(), creates: true}
@@ -138,7 +128,7 @@ func (c *creation) at(now time.Time) order.Creation {
 	}
 }
 
-func (p *payment) pay(o order.Order, now time.Time) ([]function.Payload, error) {
+func (p payment) pay(o order.Order, now time.Time) ([]function.Payload, error) {
 	paid := order.Payment{
 		Amount: o.Created.Amount, Currency: o.Created.Currency, Method: string(p.PaymentMethod), TransactionID: string(p.TransactionID),
 		ByHand: true, At: now,
@@ -152,10 +142,14 @@ func (p *payment) pay(o order.Order, now time.Time) ([]function.Payload, error) 
 	return o.Pay(paid)
 }
 
-func (s *shipment) ship(o order.Order, now time.Time) ([]function.Payload, error) {
+func (s shipment) ship(o order.Order, now time.Time) ([]function.Payload, error) {
 	return o.Ship(order.Shipment{
 		TrackingNumber: string(s.TrackingNumber), Carrier: string(s.Carrier), EstimatedDelivery: string(s.EstimatedDelivery), At: now,
 	})
+}
+
+func (*delivery) deliver(o order.Order, now time.Time) ([]function.Payload, error) {
+	return o.Deliver(now)
 }
 
 // cancel cancels without a reason where there is no body.

@@ -24,8 +24,8 @@ var (
 	docsStyle string
 )
 
-// docsTemplate shows the description of the API to people. The usual viewers are scripts of megabytes that a page would load from a
-// server of somebody else; this one has no script, so it works without a network and under the strictest policy.
+// docsTemplate shows the description of the API to people. The usual viewers are scripts of megabytes that a page would load
+// from a server of somebody else; this one has no script, so it works without a network and under the strictest policy.
 var docsTemplate = template.Must(template.New("docs").Funcs(template.FuncMap{
 	"bounds": boundsOf, "kind": kindOf, "ref": refOf, "required": slices.Contains[[]string, string],
 }).Parse(docsPage))
@@ -77,7 +77,10 @@ const policyOfData = "default-src 'none'"
 
 // newPage returns the page about an API, and the policy that lets a browser use its style and nothing else.
 func newPage(api *huma.OpenAPI) (page []byte, policy string, err error) {
-	d := docs{Info: api.Info, Style: template.CSS(docsStyle), Operations: operationsOf(api), Schemas: api.Components.Schemas.Map()} //nolint:gosec // ours
+	d := docs{
+		Info: api.Info, Operations: operationsOf(api), Schemas: api.Components.Schemas.Map(),
+		Style: template.CSS(docsStyle), //nolint:gosec // ours
+	}
 	for _, k := range kinds {
 		d.Kinds = append(d.Kinds, docsKind{typeBase + k.name, k.title, k.status})
 	}

@@ -23,8 +23,8 @@ const (
 const maxBody = 64 << 10
 
 // front is what each request meets first. It gives the request its ids, and refuses what is no request to the API before
-// anything is done: net/http would answer that in plain text, and huma takes a body of any type that looks like JSON, the first of two
-// parameters, and learns after a change that nobody wants its answer.
+// anything is done: net/http would answer that in plain text, and huma takes a body of any type that looks like JSON, the
+// first of two parameters, and learns after a change that nobody wants its answer.
 type front struct{ mux *http.ServeMux }
 
 // ServeHTTP implements [http.Handler].
@@ -139,7 +139,8 @@ func refuseURL(u *url.URL) *problem {
 			return unreadable.because("The URL has bad escapes, or is not UTF-8.")
 		}
 		if len(values) != 1 || values[0] == "" {
-			return invalid.because("A query parameter is not what it has to be.").at("query."+name, "expected one value, or no such parameter")
+			return invalid.because("A query parameter is not what it has to be.").
+				at("query."+name, "expected one value, or no such parameter")
 		}
 	}
 	return nil
@@ -149,7 +150,8 @@ func refuseURL(u *url.URL) *problem {
 func refuseHeaders(header http.Header) *problem {
 	for _, name := range []string{headerKey, headerIfMatch, headerCorrelation} {
 		if values := header.Values(name); len(values) > 1 || len(values) == 1 && values[0] == "" {
-			return invalid.because("A header is not what it has to be.").at("header."+name, "expected one value, or no such header")
+			return invalid.because("A header is not what it has to be.").
+				at("header."+name, "expected one value, or no such header")
 		}
 	}
 	return nil
@@ -166,7 +168,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
 	}
 	if len(body) > 0 && !isJSON(r.Header.Get("Content-Type")) {
 		w.Header().Set("Accept", mediaJSON)
-		return nil, statusProblem(http.StatusUnsupportedMediaType, "The body must be "+mediaJSON+" in UTF-8, and the Content-Type header say so.")
+		return nil, statusProblem(http.StatusUnsupportedMediaType,
+			"The body must be "+mediaJSON+" in UTF-8, and the Content-Type header say so.")
 	}
 	return body, nil
 }
@@ -174,7 +177,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
 // problemOfBody says why a body could not be read.
 func problemOfBody(err error) *problem {
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return statusProblem(http.StatusRequestEntityTooLarge, "The body is longer than 65536 bytes, or than the service is set to take.")
+		return statusProblem(http.StatusRequestEntityTooLarge,
+			"The body is longer than 65536 bytes, or than the service is set to take.")
 	}
 	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
 		return statusProblem(http.StatusRequestTimeout, "The body did not arrive in time.")

@@ -9,7 +9,8 @@ import (
 	orderapi "github.com/millrace/millrace/functions/order-api"
 )
 
-// FuzzRequests: whatever is sent, the answer is one that is described, and no error of the service; an order that was placed can be read.
+// FuzzRequests: whatever is sent, the answer is one that is described, and no error of the service; an order that was placed
+// can be read.
 func FuzzRequests(f *testing.F) {
 	paths := []string{"/orders", "/orders/ID/payment", "/orders/ID/shipment", "/orders/ID/delivery", "/orders/ID/cancellation"}
 	for i, body := range []string{basket, paid, shipped, "{}", `{"reason":"changed my mind"}`} {

@@ -85,8 +85,8 @@ func TestAKeyBelongsToOneRequest(t *testing.T) {
 	})
 }
 
-// Of many who send the same request at the same moment, to two processes, one has it done, and the others get its answer or are told
-// to ask again.
+// Of many who send the same request at the same moment, to two processes, one has it done, and the others get its answer or
+// are told to ask again.
 func TestOneKeyAtTheSameMoment(t *testing.T) {
 	t.Parallel()
 	for name, on := range databases {

@@ -75,7 +75,9 @@ var (
 )
 
 // kinds lists the kinds of problems, for people who read about them.
-var kinds = []kind{unreadable, unknownOrder, ruleBroken, changedMeanwhile, keyInUse, otherVersion, invalid, keyReused, notBuilt, unavailable}
+var kinds = []kind{
+	unreadable, unknownOrder, ruleBroken, changedMeanwhile, keyInUse, otherVersion, invalid, keyReused, notBuilt, unavailable,
+}
 
 // typeBase is what the types of problems begin with.
 const typeBase = "https://millrace.dev/problems/"
@@ -137,13 +139,21 @@ func problemOf(ctx context.Context, err error) *problem {
 		return invalid.because("%s", sentence(wrong.Err.Error()))
 	}
 	if down, ok := errors.AsType[*function.UnavailableError](err); ok {
-		if ctx.Err() == nil {
-			slog.ErrorContext(ctx, "the database does not answer", "dependency", down.Dependency, "error", down.Err.Error(), "request", callOf(ctx).id)
-		}
-		return unavailable.because("The database does not answer. Nothing may have been changed; repeat the request, with its Idempotency-Key where it has one.")
+		return problemOfDatabase(ctx, down)
 	}
 	slog.ErrorContext(ctx, "a request failed", "error", err.Error(), "request", callOf(ctx).id)
 	return statusProblem(http.StatusInternalServerError, "The request failed for a reason that is in the log of the service.")
+}
+
+// problemOfDatabase returns the problem of a database that does not answer. That is not told to the log where it was only the
+// client who went away.
+func problemOfDatabase(ctx context.Context, down *function.UnavailableError) *problem {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		slog.ErrorContext(ctx, "the database does not answer",
+			"dependency", down.Dependency, "error", down.Err.Error(), "request", callOf(ctx).id)
+	}
+	return unavailable.because("The database does not answer, so it is not known whether anything was changed. " +
+		"Repeat the request, with the same Idempotency-Key where it has one.")
 }
 
 // problemOfRule returns the problem of a command that the order does not allow.

@@ -42,8 +42,8 @@ func TestPayAndCancelAtTheSameMoment(t *testing.T) {
 	s := start(t, e)
 	store := e.open(t)
 	rounds, orders := 40, 25
-	if testing.Short() {
-		rounds = 2
+	if testing.Short() || slowed {
+		rounds = 4
 	}
 	wins := map[string]int{}
 	want := map[string][]string{}
@@ -116,8 +116,8 @@ func waiting(t *testing.T, store *orderstore.Store) (n int) {
 	return n
 }
 
-// requireStories checks that the facts of each order are those that are wanted, in the store and as they are published, and that the
-// order is shown so.
+// requireStories checks that the facts of each order are those that are wanted, in the store and as they are published, and
+// that the order is shown so.
 func requireStories(t *testing.T, s *shop, store *orderstore.Store, want map[string][]string) {
 	t.Helper()
 	statuses := map[string]string{order.PaidType: "paid", order.CancelledType: "cancelled"}

@@ -7,7 +7,8 @@ import (
 	fact "github.com/millrace/millrace/cloudevents/order"
 )
 
-// printable is what a text of one line may have: no control characters. PostgreSQL takes no NUL, and nobody wants the others in a mail.
+// printable is what a text of one line may have: no control characters. PostgreSQL takes no NUL, and nobody wants the others
+// in a mail.
 const printable = `^[^\x00-\x1f\x7f]*$`
 
 // text returns the schema of a text of one line, with a number of characters.
@@ -36,7 +37,8 @@ type correlationID string
 // Schema says what an X-Correlation-ID may be.
 func (correlationID) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
-		Type: huma.TypeString, Pattern: correlationPattern, PatternDescription: "1 to 128 letters, digits and ._:/+=@-, of which the first is a letter or digit",
+		Type: huma.TypeString, Pattern: correlationPattern,
+		PatternDescription: "1 to 128 letters, digits and ._:/+=@-, of which the first is a letter or digit",
 		Description: "Names the flow that the request belongs to, and becomes the correlationid of the events that follow. " +
 			"Without one the flow has the id of the request. The answer has it, too.",
 	}

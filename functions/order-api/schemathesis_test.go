@@ -25,8 +25,8 @@ import (
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
-// TestSchemathesis has schemathesis, which MILLRACE_TEST_SCHEMATHESIS is the path of, send what the description of the API allows and
-// what it does not, to the service as it is deployed. make test-api installs it and runs this test.
+// TestSchemathesis has schemathesis, which MILLRACE_TEST_SCHEMATHESIS is the path of, send what the description of the API
+// allows and what it does not, to the service as it is deployed. make test-api installs it and runs this test.
 func TestSchemathesis(t *testing.T) {
 	t.Parallel()
 	program := os.Getenv("MILLRACE_TEST_SCHEMATHESIS")

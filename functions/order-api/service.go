@@ -46,7 +46,9 @@ func open(lookup function.Lookup) (http.Handler, error) {
 	if err != nil {
 		return nil, errors.Join(err, orders.Close())
 	}
-	api, err := newHandler(&shop{orders: orders, lists: orderview.NewQueries(orders.DB()), answers: kept, claims: claims{keys: map[string]bool{}}})
+	api, err := newHandler(&shop{
+		orders: orders, lists: orderview.NewQueries(orders.DB()), answers: kept, claims: claims{keys: map[string]bool{}},
+	})
 	if err != nil {
 		return nil, errors.Join(err, orders.Close())
 	}

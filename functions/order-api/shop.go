@@ -83,7 +83,8 @@ func (s *shop) replay(ctx context.Context, key string) (*reply, error) {
 	case err != nil || given == nil:
 		return nil, err
 	case given.sum != callOf(ctx).sum:
-		return nil, keyReused.because("The Idempotency-Key was used for a request with another path or body. Use another key for another request.")
+		return nil, keyReused.because("The Idempotency-Key was used for a request with another path or body. " +
+			"Use another key for another request.")
 	}
 	return given.reply(true), nil
 }

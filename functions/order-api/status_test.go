@@ -57,7 +57,7 @@ var refusals = map[string]struct {
 	"a number beyond all":   {method: "POST", path: "/orders", body: `{"amount":1e999}`, status: 400, kind: "unreadable"},
 
 	"an unknown member":      {method: "POST", path: "/orders", body: with(`"secret":1`), status: 422, kind: "invalid", words: "body.secret"},
-	"another case":           {method: "POST", path: "/orders", body: strings.Replace(basket, "customerId", "customerID", 1), status: 422, kind: "invalid"},
+	"another case":           {method: "POST", path: "/orders", body: with(`"Payment":"manual"`), status: 422, kind: "invalid", words: "/Payment"},
 	"an id of the client":    {method: "POST", path: "/orders", body: with(`"orderId":"mine"`), status: 422, kind: "invalid", words: "body.orderId"},
 	"null":                   {method: "POST", path: "/orders", body: with(`"payment":null`), status: 422, kind: "invalid", words: "body.payment"},
 	"no object":              {method: "POST", path: "/orders", body: `[]`, status: 422, kind: "invalid"},
@@ -248,7 +248,7 @@ func TestTheDatabaseIsDown(t *testing.T) {
 	for _, path := range []string{"/orders/" + id + "/payment", "/orders"} {
 		body := map[bool]string{true: byHand, false: paid}[path == "/orders"]
 		got := s.ask(t, "POST", path, body, "Idempotency-Key", strconv.Quote(path)).must(t, 503)
-		requireProblem(t, got, "unavailable", "repeat the request")
+		requireProblem(t, got, "unavailable", "Repeat the request")
 		if got.header.Get("Retry-After") != "1" {
 			t.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
 		}

@@ -1,0 +1,5 @@
+//go:build race
+
+package orderapi_test
+
+const slowed = true
