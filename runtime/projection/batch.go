@@ -24,22 +24,29 @@ func (p *Projection) step(ctx context.Context, g generation, horizon int64) erro
 	if err != nil {
 		return fmt.Errorf("projection %s: %w", p.definition.Name, err)
 	}
-	began := time.Now()
-	err = p.commit(ctx, g, page, horizon, !g.built)
+	held, err := p.commit(ctx, g, page, horizon, !g.built)
 	if errors.Is(err, errNotOvertaken) {
-		err = p.commit(ctx, g, page, horizon, false)
+		held, err = p.commit(ctx, g, page, horizon, false)
 	}
 	if failed, ok := errors.AsType[*applyError](err); ok && ctx.Err() == nil {
 		r := page[failed.index]
 		if failed.index == 0 {
 			return p.stop(ctx, g, stopBefore(r, failed.err), failed.err)
 		}
-		err = p.commit(ctx, g, page[:failed.index], horizon, false) // the next page begins, and ends, with it
+		held, err = p.commit(ctx, g, page[:failed.index], horizon, false) // the next page begins, and ends, with it
 	}
 	if err != nil && !errors.Is(err, errMoved) {
 		return fmt.Errorf("projection %s, generation %d, events after position %d: %w", p.definition.Name, g.number, g.position, err)
 	}
-	return p.rest(ctx, time.Since(began))
+	if isLast(page, horizon) {
+		return nil
+	}
+	return p.rest(ctx, held)
+}
+
+// isLast tells whether a page has all up to horizon.
+func isLast(page []eventstore.Recorded, horizon int64) bool {
+	return len(page) == 0 || page[len(page)-1].Position >= horizon
 }
 
 // rest gives others a turn as long as the one that was taken. Only SQLite needs it: writers of other processes do not queue.
@@ -55,40 +62,51 @@ func (p *Projection) rest(ctx context.Context, took time.Duration) error {
 	}
 }
 
-// commit applies a page, or as much of it as there is time for, and moves the position, in one transaction. An empty page says
-// that there is nothing up to horizon. It returns errMoved where g is not what it was.
+// commit is [Projection.advance] in a transaction, and tells how long that kept others waiting.
+func (p *Projection) commit(ctx context.Context, g generation, page []eventstore.Recorded, horizon int64, promote bool) (held time.Duration, err error) {
+	var began time.Time
+	err = p.db.Transact(ctx, func(tx *sql.Tx) error {
+		began = time.Now()
+		return p.advance(ctx, tx, g, page, horizon, promote)
+	})
+	if began.IsZero() {
+		return 0, err
+	}
+	return time.Since(began), err
+}
+
+// advance applies a page, or as much of it as there is time for, and moves the position. An empty page says that there is
+// nothing up to horizon. It returns errMoved where g is not what it was.
 //
 // With promote a generation that knows all up to horizon becomes the active one, if it knows no less than those that are
 // built. These are locked, so that it can overtake them.
-func (p *Projection) commit(ctx context.Context, g generation, page []eventstore.Recorded, horizon int64, promote bool) error {
-	return p.db.Transact(ctx, func(tx *sql.Tx) error {
-		promote := promote && (len(page) == 0 || page[len(page)-1].Position >= horizon)
-		others, err := p.lock(ctx, tx, g, promote)
-		if err != nil {
-			return err
-		}
-		position, err := p.apply(ctx, tx, g, page)
-		if err != nil {
-			return err
-		}
-		if len(page) == 0 {
-			position = max(position, horizon)
-		}
-		if promote && position >= horizon {
-			position, err = p.overtake(ctx, tx, g, position, furthest(others))
-		}
-		if err != nil {
-			return err
-		}
-		const move = "UPDATE millrace_projections SET position = $2, followed = {now}, stopped = NULL WHERE generation = $1"
-		if _, err := tx.ExecContext(ctx, p.sql(move), g.number, position); err != nil {
-			return err
-		}
-		if !promote || position < max(horizon, furthest(others)) {
-			return nil
-		}
-		return p.promote(ctx, tx, g)
-	})
+func (p *Projection) advance(ctx context.Context, tx *sql.Tx, g generation, page []eventstore.Recorded, horizon int64, promote bool) error {
+	promote = promote && isLast(page, horizon)
+	others, err := p.lock(ctx, tx, g, promote)
+	if err != nil {
+		return err
+	}
+	position, err := p.apply(ctx, tx, g, page)
+	if err != nil {
+		return err
+	}
+	if len(page) == 0 {
+		position = max(position, horizon)
+	}
+	if promote && position >= horizon {
+		position, err = p.overtake(ctx, tx, g, position, furthest(others))
+	}
+	if err != nil {
+		return err
+	}
+	const move = "UPDATE millrace_projections SET position = $2, followed = {now}, stopped = NULL WHERE generation = $1"
+	if _, err := tx.ExecContext(ctx, p.sql(move), g.number, position); err != nil {
+		return err
+	}
+	if !promote || position < max(horizon, furthest(others)) {
+		return nil
+	}
+	return p.promote(ctx, tx, g)
 }
 
 // errNotOvertaken: there is an event in the way, which has to be met as the first of a page.

@@ -176,8 +176,15 @@ func lines(ctx context.Context, r *projection.Reader) (all []string, err error) 
 	return all, err
 }
 
+// failing is what tests and properties have in common.
+type failing interface {
+	Helper()
+	Context() context.Context
+	Fatal(args ...any)
+}
+
 // written returns what the ledger's lines have to be by now.
-func (s shop) written(t testing.TB) (want []string) {
+func (s shop) written(t failing) (want []string) {
 	t.Helper()
 	for after := int64(0); ; {
 		page, err := s.store.ReadAll(t.Context(), after, eventstore.MaxRead)

@@ -46,7 +46,7 @@ func (s shop) watched(t *testing.T, d projection.Definition, over <-chan struct{
 func TestRebuildWhileEventsArrive(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p place) {
-		const rebuilds, before = 3, 200
+		const rebuilds, before, meanwhile = 3, 200, 1000
 		s := p.opened(t, nil)
 		options := &projection.Options{Batch: 20, Grace: 300 * time.Millisecond}
 		view := s.project(t, ledger(), options)
@@ -59,7 +59,7 @@ func TestRebuildWhileEventsArrive(t *testing.T) {
 		var working sync.WaitGroup
 		working.Go(func() { s.watched(t, ledger(), over) })
 		working.Go(func() {
-			for i := 0; ; i++ {
+			for i := range meanwhile { // not more than a slow machine can follow
 				select {
 				case <-over:
 					return

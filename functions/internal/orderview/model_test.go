@@ -135,7 +135,7 @@ func rowOf(o order.Order) orderview.Row {
 func TestRebuildWhileOrdersArrive(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s shop) {
-		const customers, before = 3, 200
+		const customers, before, meanwhile = 3, 200, 500
 		for i := range before {
 			s.live(t, fmt.Sprint("before-", i), fmt.Sprint("customer-", i%customers))
 		}
@@ -145,7 +145,7 @@ func TestRebuildWhileOrdersArrive(t *testing.T) {
 		var working sync.WaitGroup
 		ordered := before
 		working.Go(func() {
-			for {
+			for ordered < before+meanwhile { // not more than a slow machine can follow
 				select {
 				case <-over:
 					return
