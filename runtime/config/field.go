@@ -5,7 +5,6 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strings"
 	"time"
 
@@ -50,9 +49,19 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 	secretType   = reflect.TypeFor[Secret]()
 	decoderType  = reflect.TypeFor[encoding.TextUnmarshaler]()
-
-	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
+
+// isVariable tells whether name may be that of a variable.
+func isVariable(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return name != ""
+}
 
 // inspect takes target apart. It panics when target is no pointer to a struct, or a tag is malformed.
 func inspect(target any) *structure {
@@ -142,7 +151,7 @@ func isDecoder(t reflect.Type) bool { return reflect.PointerTo(t).Implements(dec
 func (f *field) parse(tag, prefix string) {
 	name, options, _ := strings.Cut(tag, ",")
 	name = strings.TrimSpace(name)
-	if !variableName.MatchString(name) {
+	if !isVariable(name) {
 		panic(fmt.Sprintf("config: the env tag of %s names no variable but %q", f.path, name))
 	}
 	f.variable, f.tag = prefix+name, prefix+strings.TrimSpace(tag)

@@ -72,7 +72,7 @@ func (c Chore) Complete() (Chore, error) {
 	problem := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("chore %q: "+format, append([]any{c.Name}, args...)...))
 	}
-	if len(c.Name) > 64 || !specName.MatchString(c.Name) {
+	if !isName(c.Name) {
 		problem("Name must be lower-case words joined by hyphens, at most 64 characters")
 	}
 	if c.Every < 0 {

@@ -31,7 +31,7 @@ type Service struct {
 // Complete returns s, or an error that names every field that is missing or wrong.
 func (s Service) Complete() (Service, error) {
 	var problems []error
-	if len(s.Name) > 64 || !specName.MatchString(s.Name) {
+	if !isName(s.Name) {
 		problems = append(problems, fmt.Errorf("service %q: Name must be lower-case words joined by hyphens, at most 64 characters", s.Name))
 	}
 	if s.New == nil {

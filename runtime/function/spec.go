@@ -3,7 +3,7 @@ package function
 import (
 	"errors"
 	"fmt"
-	"regexp"
+	"strings"
 	"time"
 )
 
@@ -56,8 +56,19 @@ const (
 	DefaultTimeout  = 30 * time.Second
 )
 
-// specName is the form of names of functions, chores and services.
-var specName = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
+// isName tells whether name has the form of names of functions, chores and services: words of lower-case letters and digits, joined by
+// hyphens, the first begins with a letter. It is no regular expression because each start would compile that.
+func isName(name string) bool {
+	if name == "" || len(name) > 64 || name[0] < 'a' || name[0] > 'z' {
+		return false
+	}
+	for word := range strings.SplitSeq(name, "-") {
+		if word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789") != "" {
+			return false
+		}
+	}
+	return true
+}
 
 // Complete returns s with its defaults filled in, or an error that names every field that cannot be.
 func (s Spec) Complete() (Spec, error) {
@@ -93,7 +104,7 @@ func (s *Spec) validate() error {
 	problem := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("function %q: "+format, append([]any{s.Name}, args...)...))
 	}
-	if len(s.Name) > 64 || !specName.MatchString(s.Name) {
+	if !isName(s.Name) {
 		problem("Name must be lower-case words joined by hyphens, at most 64 characters")
 	}
 	if s.Topic == "" {

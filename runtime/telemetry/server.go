@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -100,13 +101,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-var localHost = regexp.MustCompile(`^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$`)
+// localHost is compiled by the first request: few programs ever see one, and all start.
+var localHost = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?$`)
+})
 
 // LocalHosts lets only requests to localhost, 127.0.0.1 or [::1], with or without a port, through to next. It answers
 // others with 421 Misdirected Request.
 func LocalHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !localHost.MatchString(r.Host) {
+		if !localHost().MatchString(r.Host) {
 			http.Error(w, "this address answers to localhost, 127.0.0.1 and [::1] only", http.StatusMisdirectedRequest)
 			return
 		}
