@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+
+	"github.com/millrace/millrace/runtime/database"
+	"github.com/millrace/millrace/runtime/runtimetest/postgres"
 )
 
 // bench measures figures on one cluster.
@@ -39,6 +42,10 @@ var kinds = []struct {
 	{"encode", (*bench).encoding},
 	{"lambda", (*bench).invoking},
 	{"start", (*bench).starting},
+	{"append-sqlite", onDatabase((*bench).appending, database.SQLite)},
+	{"append-postgres", onDatabase((*bench).appending, database.Postgres)},
+	{"relay-sqlite", onDatabase((*bench).relaying, database.SQLite)},
+	{"relay-postgres", onDatabase((*bench).relaying, database.Postgres)},
 	{"consume", (*bench).consuming},
 	{"lanes", (*bench).handling},
 	{"produce", (*bench).producing},
@@ -50,7 +57,7 @@ var kinds = []struct {
 
 // alone are the figures that need no broker, real those that only a real one can show.
 var (
-	alone    = []string{"decode", "encode", "lambda", "start"}
+	alone    = []string{"decode", "encode", "lambda", "start", "append-sqlite", "append-postgres", "relay-sqlite", "relay-postgres"}
 	realOnly = []string{"transactions"}
 )
 
@@ -71,6 +78,10 @@ func (b *bench) measure(ctx context.Context, among func(name string) bool) ([]*r
 			continue
 		}
 		f, err := k.begin(b, ctx)
+		if errors.Is(err, postgres.ErrMissing) {
+			fmt.Fprintf(b.progress, "%s is skipped: %v\n", k.name, err)
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k.name, err)
 		}

@@ -1,19 +1,13 @@
 package database
 
-import "errors"
-
-// ErrAgain is wrapped by errors of what was done in a transaction that others disturbed: the transaction is broken, and
-// [DB.Transact] tries it again.
-var ErrAgain = errors.New("others were faster")
-
 // IsDuplicate tells whether a statement failed because a row with the same unique key is there.
 func IsDuplicate(err error) bool {
 	return postgresCode(err) == "23505" || isSQLiteDuplicate(err)
 }
 
 // IsTransient tells whether PostgreSQL ended a transaction only because of others that ran at the same time: a deadlock, or
-// an order that cannot be serialized; or that err is [ErrAgain]. The whole transaction may be tried again.
+// an order that cannot be serialized. The whole transaction may be tried again.
 func IsTransient(err error) bool {
 	code := postgresCode(err)
-	return code == "40001" || code == "40P01" || errors.Is(err, ErrAgain)
+	return code == "40001" || code == "40P01"
 }

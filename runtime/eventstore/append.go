@@ -96,12 +96,12 @@ func (s *Store) try(ctx context.Context, batches []batch) ([]Appended, error) {
 
 // try appends, or leaves the transaction as it was.
 func (t *Transaction) try(ctx context.Context, batches []batch) ([]Appended, error) {
-	if t.store.dialect.refuses(batches) {
-		appended, err := t.store.store(ctx, t.tx, batches)
-		if database.IsDuplicate(err) { // stored since the statement began, in another stream
-			err = fmt.Errorf("%w: %w", database.ErrAgain, err)
+	if len(batches) == 1 {
+		a, ok, err := t.store.dialect.appendOrUndo(ctx, t.tx, batches[0])
+		if err == nil && !ok {
+			err = errRefused
 		}
-		return appended, err
+		return []Appended{a}, err
 	}
 	if _, err := t.tx.ExecContext(ctx, "SAVEPOINT millrace_append"); err != nil {
 		return nil, err

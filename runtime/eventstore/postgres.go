@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"context"
-	"database/sql"
 )
 
 // announcement is the first half of the advisory locks by which transactions announce their positions. The other half is a
@@ -13,9 +12,9 @@ func newPostgres() *dialect {
 	return &dialect{
 		microseconds: "(extract(epoch FROM recorded) * 1000000)::bigint",
 		alone:        true,
-		refuses:      refusesPostgres,
 		lock:         lockPostgres,
 		append:       appendPostgres,
+		appendOrUndo: appendOrUndoPostgres,
 		horizon:      horizonPostgres,
 	}
 }
@@ -31,29 +30,21 @@ ON CONFLICT (stream) DO UPDATE SET version = s.version`, streams)
 // last is the last position that was taken. It is seen at once, whatever becomes of the transaction that took it.
 const last = `last_value - (NOT is_called)::integer`
 
-// refusesPostgres: who expects a version is told when another one moved the stream meanwhile, whatever it stored. One who
-// expects none could find an event stored that was not there when its statement began.
-func refusesPostgres(batches []batch) bool {
-	return len(batches) == 1 && batches[0].expected >= NoStream
-}
-
-// The statement moves the stream on, unless one of the events is stored, which waits for others who do, announces, and takes
-// positions, in this order: each part reads what the one before returns. A transaction that has announced before does not do
-// so again; its setting ends with it.
+// The statement moves the stream on, which waits for others who do, announces, and takes positions, in this order: each
+// part reads what the one before returns. A transaction that has announced before does not do so again; its setting
+// ends with it. It returns version and position of the last event, how many were stored, and whether the stream moved.
 //
 // Arguments: stream, events, expected version; per event identity, attributes, data, base64; metadata.
 const (
 	beginStream = `
 WITH stream AS (
-INSERT INTO millrace_streams AS s (stream, version) SELECT $1, $2 WHERE ` + unstored + `
+INSERT INTO millrace_streams AS s (stream, version) VALUES ($1, $2)
 ON CONFLICT (stream) DO UPDATE SET version = s.version + $2 WHERE $3::bigint = -1 OR s.version = 0
 RETURNING version` + afterStream
 	continueStream = `
 WITH stream AS (
-UPDATE millrace_streams SET version = version + $2
-WHERE stream = $1 AND (version = $3 OR ($3 = -2 AND version > 0)) AND ` + unstored + `
+UPDATE millrace_streams SET version = version + $2 WHERE stream = $1 AND (version = $3 OR ($3 = -2 AND version > 0))
 RETURNING version` + afterStream
-	unstored    = `NOT EXISTS (SELECT FROM millrace_events WHERE identity = ANY ($4::bytea[]))`
 	afterStream = `
 ), announced AS MATERIALIZED (
 	SELECT version - $2 AS before, CASE WHEN coalesce(current_setting('millrace.announced', true), '') = ''
@@ -65,13 +56,36 @@ RETURNING version` + afterStream
 	SELECT $1, before + place, identity, attributes, data, base64, $8
 	FROM announced, unnest($4::bytea[], $5::text[], $6::bytea[], $7::boolean[]) WITH ORDINALITY AS list(identity, attributes, data, base64, place)
 	WHERE done IS NOT NULL
-	ORDER BY place
+	ORDER BY place`
+	// unlessStored comes where events that are stored already are to be left out.
+	unlessStored = ` ON CONFLICT (identity) DO NOTHING`
+	afterEvents  = `
 	RETURNING position, version
 )
-SELECT max(version), max(position) FROM stored`
+SELECT coalesce(max(version), 0), coalesce(max(position), 0), count(*), (SELECT count(*) FROM stream) FROM stored`
+	// undoAppend removes the last events of a stream. Arguments: stream, how many were to be appended.
+	undoAppend = `
+WITH stream AS (UPDATE millrace_streams SET version = version - $2 WHERE stream = $1 RETURNING version)
+DELETE FROM millrace_events AS e USING stream WHERE e.stream = $1 AND e.version > stream.version`
 )
 
 func appendPostgres(ctx context.Context, q querier, b batch) (Appended, bool, error) {
+	a, _, moved, err := tryPostgres(ctx, q, b, "")
+	return a, moved, err
+}
+
+// appendOrUndoPostgres takes what it stored back where it could not store all.
+func appendOrUndoPostgres(ctx context.Context, q querier, b batch) (Appended, bool, error) {
+	a, stored, moved, err := tryPostgres(ctx, q, b, unlessStored)
+	if err != nil || !moved || stored == len(b.rows) {
+		return a, moved, err
+	}
+	_, err = q.ExecContext(ctx, undoAppend, b.stream, len(b.rows))
+	return Appended{}, false, err
+}
+
+// tryPostgres tells how many events were stored, and whether the stream moved.
+func tryPostgres(ctx context.Context, q querier, b batch, conflict string) (a Appended, stored int, moved bool, err error) {
 	statement := continueStream
 	if b.expected == NoStream || b.expected == Any {
 		statement = beginStream
@@ -81,10 +95,11 @@ func appendPostgres(ctx context.Context, q querier, b batch) (Appended, bool, er
 	for i, r := range b.rows {
 		identities[i], attributes[i], data[i], base64[i] = r.identity, r.Attributes, r.Data, r.Base64
 	}
-	var version, position sql.NullInt64
-	err := q.QueryRowContext(ctx, statement, b.stream, len(b.rows), int64(b.expected),
-		identities, attributes, data, base64, b.metadata).Scan(&version, &position)
-	return Appended{Stream: b.stream, Version: version.Int64, Position: position.Int64}, version.Valid, err
+	a.Stream = b.stream
+	var streams int
+	err = q.QueryRowContext(ctx, statement+conflict+afterEvents, b.stream, len(b.rows), int64(b.expected),
+		identities, attributes, data, base64, b.metadata).Scan(&a.Version, &a.Position, &stored, &streams)
+	return a, stored, streams > 0, err
 }
 
 // horizonPostgres looks up the last position that was taken, and then who announced a lower one and has not ended. The order

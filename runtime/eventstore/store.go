@@ -72,15 +72,15 @@ type dialect struct {
 	microseconds string
 	// alone says that append is atomic without a transaction.
 	alone bool
-	// refuses tells whether append stores all of batches or changes nothing, without a savepoint, but for what others do
-	// at the same moment.
-	refuses func(batches []batch) bool
 	// lock keeps others from several streams, in the order of their names, so that two writers cannot wait for each other. nil:
 	// a transaction keeps others from everything.
 	lock func(ctx context.Context, q querier, streams []string) error
 	// append stores the events of a batch. ok is false, and nothing is stored, where the stream has another version than is
-	// expected, or one of the events is stored.
+	// expected.
 	append func(ctx context.Context, q querier, b batch) (a Appended, ok bool, err error)
+	// appendOrUndo is append within a transaction that goes on where nothing is stored: ok is false also where one of the
+	// events is stored already. It costs less than a savepoint.
+	appendOrUndo func(ctx context.Context, q querier, b batch) (a Appended, ok bool, err error)
 	// horizon returns the position up to which no event can appear any more.
 	horizon func(ctx context.Context, q querier) (int64, error)
 }

@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -43,25 +44,45 @@ type Server struct {
 // Start starts a server that ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s, err := start(programs(t))
+	s, err := start(programs(t), false)
 	daemon.Check(t, "start PostgreSQL", err)
 	t.Cleanup(s.Stop)
 	return s
 }
 
+// ErrMissing says that PostgreSQL is not installed.
+var ErrMissing = errors.New("needs PostgreSQL: initdb is neither in PATH nor in /usr/lib/postgresql/*/bin (Debian's package postgresql)")
+
+// Run starts a server for a program that is no test: a benchmark. It syncs to the disk. Stop ends it.
+func Run() (*Server, error) {
+	folder, err := find()
+	if err != nil {
+		return nil, err
+	}
+	return start(folder, true)
+}
+
 // programs returns the folder of the programs initdb and postgres, or skips the test.
 func programs(t testing.TB) string {
 	t.Helper()
+	folder, err := find()
+	if err != nil {
+		t.Skip(err)
+	}
+	return folder
+}
+
+func find() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if resolved, err := filepath.EvalSymlinks(path); err == nil {
-			return filepath.Dir(resolved)
+			return filepath.Dir(resolved), nil
 		}
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is well-formed
 	if len(found) == 0 {
-		t.Skip("needs PostgreSQL: initdb is neither in PATH nor in /usr/lib/postgresql/*/bin (Debian's package postgresql)")
+		return "", ErrMissing
 	}
-	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) }))
+	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Compare(version(a), version(b)) })), nil
 }
 
 // version reads /usr/lib/postgresql/VERSION/bin/initdb.
@@ -70,7 +91,7 @@ func version(path string) int {
 	return number
 }
 
-func start(programs string) (*Server, error) {
+func start(programs string, sync bool) (*Server, error) {
 	d, err := daemon.New("postgres")
 	if err != nil {
 		return nil, err
@@ -82,7 +103,7 @@ func start(programs string) (*Server, error) {
 		return []string{
 			filepath.Join(programs, "postgres"), "-D", data, "-p", port, "-h", "127.0.0.1", "-k", "",
 			// Tests kill the server, not the machine.
-			"-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB",
+			"-c", "fsync=" + strconv.FormatBool(sync), "-c", "max_connections=200", "-c", "shared_buffers=32MB",
 		}
 	}
 	d.Ready = s.ping
@@ -119,9 +140,15 @@ func (s *Server) exec(ctx context.Context, statement string) error {
 // Database creates an empty database and returns its URL. It goes with the server.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
+	url, err := s.Create(t.Context())
+	daemon.Check(t, "create a database", err)
+	return url
+}
+
+// Create is [Server.Database] for a program that is no test.
+func (s *Server) Create(ctx context.Context) (url string, err error) {
 	name := fmt.Sprintf("test_%d", s.databases.Add(1))
-	daemon.Check(t, "create a database", s.exec(t.Context(), "CREATE DATABASE "+name))
-	return s.URL(name)
+	return s.URL(name), s.exec(ctx, "CREATE DATABASE "+name)
 }
 
 // Restart kills the server, as a crash does, and starts it again with its data on the same port.
@@ -142,7 +169,7 @@ type Shared struct {
 func (s *Shared) Database(t testing.TB) string {
 	t.Helper()
 	folder := programs(t)
-	s.once.Do(func() { s.server, s.err = start(folder) })
+	s.once.Do(func() { s.server, s.err = start(folder, false) })
 	daemon.Check(t, "start PostgreSQL", s.err)
 	return s.server.Database(t)
 }
