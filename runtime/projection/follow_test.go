@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/eventstore"
@@ -203,7 +204,7 @@ func TestCatchUpIsShared(t *testing.T) {
 }
 
 // A caller who has no more time leaves the work to those who have.
-func TestCatchUpOfAnImpatientCaller(t *testing.T) {
+func TestCatchUpThatIsCancelled(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, p place) {
 		s := p.opened(t, nil)
@@ -241,4 +242,49 @@ func TestCatchUpOfAnImpatientCaller(t *testing.T) {
 			t.Errorf("at %+v, %v", at, err)
 		}
 	})
+}
+
+// cancelKey is where a context has its own cancel function.
+type cancelKey struct{}
+
+// Of two callers who wait, the one that has its turn first runs out of time. The other one does the work, and does not get that error.
+func TestCatchUpOfAnImpatientCaller(t *testing.T) {
+	t.Parallel()
+	s := place{database.Postgres, server.Database(t)}.opened(t, nil)
+	d := ledger()
+	applying, goOn := make(chan struct{}), make(chan struct{})
+	var impatient sync.Once
+	d.Apply = func(ctx context.Context, tx *sql.Tx, tables projection.Tables, r eventstore.Recorded) error {
+		if r.Event.ID() == "slow" {
+			close(applying)
+			<-goOn
+		} else {
+			impatient.Do(ctx.Value(cancelKey{}).(context.CancelFunc))
+		}
+		return enter(ctx, tx, tables, r)
+	}
+	view := s.project(t, d, nil)
+	s.append(t, "s", "slow")
+	var waiting sync.WaitGroup
+	waiting.Go(func() { mustCatchUp(t, view) })
+	<-applying
+	s.append(t, "t", "second")
+	asked, failed := make(chan struct{}, 2), make(chan error, 2)
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		waiting.Go(func() {
+			asked <- struct{}{}
+			failed <- view.CatchUp(context.WithValue(ctx, cancelKey{}, cancel))
+		})
+	}
+	<-asked
+	<-asked
+	time.Sleep(20 * time.Millisecond) // for both to wait: who asks later could not get the error
+	close(goOn)
+	waiting.Wait()
+	if a, b := <-failed, <-failed; (a == nil) == (b == nil) {
+		t.Errorf("one must fail and the other not: %v and %v", a, b)
+	}
+	s.check(t, d)
 }

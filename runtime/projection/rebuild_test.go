@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloudevents/sdk-go/v2/event"
+
 	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/eventstore"
 	"github.com/millrace/millrace/runtime/projection"
@@ -307,6 +309,70 @@ func TestRebuildsAtOnce(t *testing.T) {
 	})
 }
 
+// Another process brings the active generation on whenever this one has read what the new one lacks. Still the new one comes up.
+func TestARebuildOvertakes(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p place) {
+		const limit = 100
+		s := p.opened(t, nil)
+		s.append(t, "s", "first")
+		other := s.project(t, ledger(), nil)
+		mustCatchUp(t, other)
+		armed, arrived := false, 0
+		arrive := func(e event.Event) (event.Event, error) {
+			if armed && arrived < limit {
+				armed = false
+				arrived++
+				s.append(t, "s", fmt.Sprint("arrives ", arrived))
+				mustCatchUp(t, other)
+			}
+			e.SetType("dev.millrace.test.happened.v2")
+			return e, nil
+		}
+		reads := p.opened(t, &eventstore.Options{Upcasters: []eventstore.Upcaster{{
+			From: "dev.millrace.test.happened.v1", To: "dev.millrace.test.happened.v2", Upcast: arrive,
+		}}})
+		view := reads.project(t, ledger(), nil)
+		err := view.Rebuild(t.Context(), &projection.RebuildOptions{Progress: func(projection.Progress) { armed = true }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if arrived == 0 || arrived > limit/2 {
+			t.Errorf("%d events arrived until it came up", arrived)
+		}
+		mustCatchUp(t, other)
+		s.check(t, ledger())
+	})
+}
+
+// An event that the new generation cannot take, among those that it has to overtake, stops it.
+func TestPoisonInTheWay(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p place) {
+		s := p.opened(t, nil)
+		s.append(t, "s", "first")
+		other := s.project(t, ledger(), nil)
+		mustCatchUp(t, other)
+		arrived := false
+		reads := p.opened(t, &eventstore.Options{Upcasters: []eventstore.Upcaster{{
+			From: "dev.millrace.test.happened.v1", To: "dev.millrace.test.happened.v2", Upcast: func(e event.Event) (event.Event, error) {
+				if !arrived {
+					arrived = true
+					s.append(t, "s", "second", "poison")
+					mustCatchUp(t, other)
+				}
+				e.SetType("dev.millrace.test.happened.v2")
+				return e, nil
+			},
+		}}})
+		stopped := asStopped(t, reads.project(t, refusing("poison"), nil).Rebuild(t.Context(), nil))
+		if stopped.EventID != "poison" || stopped.Position != 3 {
+			t.Errorf("stopped %+v", stopped)
+		}
+		s.check(t, ledger())
+	})
+}
+
 // The rows of a generation that is being built are not read, nor are those of a later one by a reader of another schema.
 func TestSchemas(t *testing.T) {
 	t.Parallel()
@@ -339,6 +405,7 @@ func TestSchemas(t *testing.T) {
 			if err := run(t, young); err != nil {
 				t.Fatal(err)
 			}
+			s.check(t, d1)
 			s.longAgo(t)
 			mustCatchUp(t, old) // and so is this, where nothing happens
 			if err := run(t, young); err != nil {
