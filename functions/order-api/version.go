@@ -21,8 +21,8 @@ type ifMatch string
 // Schema says what an If-Match header may be.
 func (ifMatch) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
-		Type: huma.TypeString, MaxLength: new(256), Pattern: `^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$`,
-		PatternDescription: `* or entity tags such as "3"`,
+		Type: huma.TypeString, Pattern: `^(\*|(W/)?"[!#-~]{0,64}"([ \t]*,[ \t]*(W/)?"[!#-~]{0,64}"){0,7})$`,
+		PatternDescription: `* or up to eight entity tags such as "3"`,
 		Description:        `Changes the order only if it has this version, as the ETag header of an answer told: "3". Otherwise the answer is 412.`,
 	}
 }
