@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// choreGrace is how long a chore may take to return when its context has ended; then it is left behind.
+	// choreGrace is how long a chore may take at most to return when its context has ended; then it is left behind.
 	choreGrace = 500 * time.Millisecond
 	// choreReminder is how often it is told that a chore keeps failing.
 	choreReminder = time.Minute
@@ -72,8 +72,8 @@ func (c *chore) String() string { return fmt.Sprintf("chore %s of %s", c.Name, c
 // errNotReturned says that a run was left behind.
 var errNotReturned = errors.New("the run before was left behind when its time was over, and has not returned: it must mind its context")
 
-// run calls Run once. It returns when that does, or a little after ctx ends.
-func (c *chore) run(ctx context.Context, publish function.Publish) error {
+// run calls Run once. It returns when that does, or when ctx has ended and grace is over.
+func (c *chore) run(ctx context.Context, publish function.Publish, grace time.Duration) error {
 	if c.returned != nil {
 		select {
 		case <-c.returned:
@@ -96,7 +96,7 @@ func (c *chore) run(ctx context.Context, publish function.Publish) error {
 	select {
 	case err := <-result:
 		return err
-	case <-time.After(choreGrace):
+	case <-time.After(grace):
 		return context.Cause(ctx)
 	}
 }
@@ -117,6 +117,8 @@ type choreRunner struct {
 	log     *slog.Logger
 	publish function.Publish
 	counts  activity
+	// grace is how long a run may take to return when its context has ended.
+	grace time.Duration
 	// report has readiness tell what keeps a chore from its work, or nil.
 	report func(component string, err error)
 }
@@ -124,7 +126,7 @@ type choreRunner struct {
 // once runs a chore and tells what became of it. A run that was cut off, because ctx ended, has not failed.
 func (r *choreRunner) once(ctx context.Context, c *chore) error {
 	started := time.Now()
-	err := c.run(ctx, r.publish)
+	err := c.run(ctx, r.publish, r.grace)
 	if err != nil && ctx.Err() != nil {
 		r.log.Warn("a chore was cut off: what is due waits for the next run", c.attrs("error", err)...)
 		return nil //nolint:nilerr // it was its time that was over

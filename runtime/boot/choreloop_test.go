@@ -222,15 +222,15 @@ func TestARunThatWasLeftBehindIsNotOvertaken(t *testing.T) {
 		}}}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := c.run(ctx, nil); !errors.Is(err, context.DeadlineExceeded) {
+		if err := c.run(ctx, nil, time.Second); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("run() = %v", err)
 		}
-		if err := c.run(t.Context(), nil); !errors.Is(err, errNotReturned) || runs.Load() != 1 {
+		if err := c.run(t.Context(), nil, time.Second); !errors.Is(err, errNotReturned) || runs.Load() != 1 {
 			t.Errorf("run() = %v, %d runs", err, runs.Load())
 		}
 		close(release)
 		synctest.Wait()
-		if err := c.run(t.Context(), nil); err != nil || runs.Load() != 2 {
+		if err := c.run(t.Context(), nil, time.Second); err != nil || runs.Load() != 2 {
 			t.Errorf("run() = %v, %d runs", err, runs.Load())
 		}
 	})

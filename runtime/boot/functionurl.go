@@ -63,7 +63,7 @@ func (u *functionURL) Invoke(ctx context.Context, payload []byte) ([]byte, error
 		return nil, errors.New("the event has no requestContext.http.method: this program answers to a function URL, " +
 			"an HTTP API with payloads of version 2.0, or a schedule")
 	}
-	ctx, cancel := withMargin(ctx)
+	ctx, _, cancel := withMargin(ctx)
 	defer cancel()
 	r, err := event.request(ctx)
 	if err != nil {

@@ -170,7 +170,7 @@ func (d *groupDoor) work(ctx context.Context) error {
 
 // startChores starts the chores of functions and services.
 func (d *groupDoor) startChores() *choreLoops {
-	runner := &choreRunner{log: d.log, counts: d.counts, report: d.monitor.Set}
+	runner := &choreRunner{log: d.log, counts: d.counts, grace: choreGrace, report: d.monitor.Set}
 	if d.sink != nil {
 		runner.publish = publisher(d.sink)
 	}

@@ -227,8 +227,9 @@ func (d *lambdaDoor) answer(ctx context.Context, payload []byte) (answer []byte,
 
 // runChores runs each chore once, one after the other, until shortly before the deadline of ctx.
 func (d *lambdaDoor) runChores(ctx context.Context) error {
-	ctx, cancel := withMargin(ctx)
+	ctx, margin, cancel := withMargin(ctx)
 	defer cancel()
+	d.runner.grace = min(choreGrace, margin/2)
 	var problems []error
 	for _, c := range d.chores {
 		if err := d.runner.once(ctx, c); err != nil {
@@ -246,14 +247,17 @@ const (
 	marginPart = 5
 )
 
-// withMargin returns a context that ends before the deadline of ctx.
-func withMargin(ctx context.Context) (context.Context, context.CancelFunc) {
+// withMargin returns a context that ends before the deadline of ctx, and by how much.
+func withMargin(ctx context.Context) (context.Context, time.Duration, context.CancelFunc) {
+	margin := answerMargin
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		return context.WithCancel(ctx)
+		ctx, cancel := context.WithCancel(ctx)
+		return ctx, margin, cancel
 	}
-	margin := min(answerMargin, max(time.Until(deadline), 0)/marginPart)
-	return context.WithDeadline(ctx, deadline.Add(-margin))
+	margin = min(margin, max(time.Until(deadline), 0)/marginPart)
+	ctx, cancel := context.WithDeadline(ctx, deadline.Add(-margin))
+	return ctx, margin, cancel
 }
 
 // flush writes metrics and sends spans: a process that is frozen does neither. They are lost rather than the answer.
