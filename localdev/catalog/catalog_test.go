@@ -23,6 +23,18 @@ func ExampleFunctions() {
 	// user-registered user-events notification-service-users <nil>
 	// product-out-of-stock product-events notification-service-products <nil>
 	// notification-requested notification-events notification-requested <nil>
+	// order-process order-events order-process <nil>
+	// order-view order-events order-view <nil>
+	// payment order-events payment <nil>
+	// inventory order-events inventory <nil>
+}
+
+func ExampleServices() {
+	for _, service := range catalog.Services() {
+		fmt.Println(service.Name, "keeps the database", catalog.Database(service.Name))
+	}
+	// Output:
+	// order-api keeps the database orders
 }
 
 func TestEveryFunctionIsListed(t *testing.T) {

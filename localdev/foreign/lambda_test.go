@@ -13,11 +13,12 @@ import (
 // startOnLambda starts millrace dev with each function behind an emulated trigger.
 func startOnLambda(t *testing.T, args ...string) *millrace {
 	t.Helper()
-	ports := freePorts(t, 3)
+	ports := freePorts(t, 5)
 	m := &millrace{
 		kafka: "127.0.0.1:" + ports[0],
 		args: append([]string{
 			"dev", "--door", "lambda", "--kafka-port", ports[0], "--smtp-port", ports[1], "--webhook-port", ports[2],
+			"--payment-port", ports[3], "--api-addr", "127.0.0.1:" + ports[4],
 		}, args...),
 	}
 	m.run(t)

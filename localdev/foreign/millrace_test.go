@@ -78,12 +78,12 @@ type millrace struct {
 // start starts millrace dev with further arguments and variables ("KEY=value"). It ends with the test.
 func start(t *testing.T, args, env []string) *millrace {
 	t.Helper()
-	ports := freePorts(t, 4)
+	ports := freePorts(t, 6)
 	m := &millrace{
 		kafka: "127.0.0.1:" + ports[0],
 		args: append([]string{
 			"dev", "--kafka-port", ports[0], "--smtp-port", ports[1], "--webhook-port", ports[2],
-			"--http-addr", "127.0.0.1:" + ports[3],
+			"--http-addr", "127.0.0.1:" + ports[3], "--payment-port", ports[4], "--api-addr", "127.0.0.1:" + ports[5],
 		}, args...),
 		env: env,
 	}

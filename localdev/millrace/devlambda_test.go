@@ -38,7 +38,7 @@ func TestDevOnLambdaShowsTheChainOfASampleOrder(t *testing.T) {
 	r.leave(t)
 	shown := r.stdout.String()
 	for _, want := range []string{
-		"7 functions", "behind emulated MSK triggers, in the 7 consumer groups of ", "template.yaml", "Ending",
+		"11 functions", "behind emulated MSK triggers, in the 11 consumer groups of ", "template.yaml", "Ending",
 		mail[1] + "  OrderCreated ", "→ NotificationRequested", mail[1] + "  NotificationRequested ", "→ 2 published",
 	} {
 		if !strings.Contains(shown, want) {
