@@ -125,6 +125,11 @@ func TestEventsReachKafka(t *testing.T) {
 	if placed.header.Get("X-Correlation-ID") != "flow-1" || own.header.Get("X-Correlation-ID") != own.header.Get("X-Request-ID") {
 		t.Errorf("flows: %v, %v", placed.header, own.header)
 	}
+	// The runtime answers for the service where a page of another site is behind a request.
+	foreign := s.ask(t, "POST", "/orders", byHand, "Origin", "https://elsewhere.example").must(t, http.StatusForbidden)
+	if foreign.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("got %+v", foreign)
+	}
 	type told struct{ Key, Type, Correlation, Causation, TraceParent, TraceState string }
 	var got []told
 	for _, r := range kafka.Records(t, order.Topic, 2) {
