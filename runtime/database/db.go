@@ -96,6 +96,15 @@ func (db *DB) begin(ctx context.Context) (*sql.Tx, error) {
 	}
 }
 
+// Replanned returns args with what has PostgreSQL plan their statement anew. It keeps plans otherwise, also one that was made
+// while a table was empty: for a queue, which is empty most of the time, that is a plan that gets slower the more waits.
+func (db *DB) Replanned(args ...any) []any {
+	if db.kind == SQLite {
+		return args
+	}
+	return append([]any{replanned}, args...)
+}
+
 // Migrate brings the tables up to date by the migrations (github.com/pressly/goose) in the folder of files that is named
 // after the kind: "sqlite" or "postgres". table keeps which ones were done. Several processes may migrate at once. It takes
 // 30 seconds at most.

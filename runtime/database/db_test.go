@@ -74,12 +74,40 @@ func add(ctx context.Context, tx *sql.Tx, name string) error {
 func TestPlaceholders(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, db *database.DB) {
-		var first, second, again string
-		var ready bool
-		err := db.Read().QueryRowContext(t.Context(), "SELECT CAST($2 AS text), CAST($1 AS text), CAST($2 AS text), $3 > 2", "one", "two", 3).
-			Scan(&first, &second, &again, &ready)
-		if err != nil || first != "two" || second != "one" || again != "two" || !ready {
-			t.Error(first, second, again, ready, err)
+		args := []any{"one", "two", 3}
+		for _, args := range [][]any{args, db.Replanned(args...)} {
+			var first, second, again string
+			var more bool
+			err := db.Read().QueryRowContext(t.Context(), "SELECT CAST($2 AS text), CAST($1 AS text), CAST($2 AS text), $3 > 2", args...).
+				Scan(&first, &second, &again, &more)
+			if err != nil || first != "two" || second != "one" || again != "two" || !more {
+				t.Error(first, second, again, more, err)
+			}
+		}
+	})
+}
+
+// A statement that is planned anew is not kept by the server.
+func TestReplanned(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, db *database.DB) {
+		if db.Kind() == database.SQLite {
+			t.Skip("keeps no plans")
+		}
+		conn, err := db.Write().Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		const kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE $1"
+		var n int
+		for range 2 {
+			if err := conn.QueryRowContext(t.Context(), "SELECT $1 + 41", db.Replanned(1)...).Scan(&n); err != nil || n != 42 {
+				t.Error(n, err)
+			}
+		}
+		if err := conn.QueryRowContext(t.Context(), kept, "% + 41%").Scan(&n); err != nil || n != 0 {
+			t.Errorf("%d statements are kept, %v", n, err)
 		}
 	})
 }

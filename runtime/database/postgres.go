@@ -16,6 +16,9 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
+// replanned comes before the arguments of a statement that is not to be prepared.
+const replanned = pgx.QueryExecModeCacheDescribe
+
 // OpenPostgres connects to the PostgreSQL database of dsn, a URL or a list of keywords and values
 // (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING), over at most the given number of
 // connections. The server must answer within 5 seconds. Errors hold nothing of dsn but host and port.

@@ -30,7 +30,7 @@ type lease struct {
 
 // acquire leases the shards that are free and have something due, or returns nil where there are none.
 func (b *Outbox) acquire(ctx context.Context) (*lease, error) {
-	free, err := b.numbers(ctx, b.db.Read(), b.dialect.free)
+	free, err := b.numbers(ctx, b.db.Read(), b.dialect.free, b.db.Replanned()...)
 	if err != nil || len(free) == 0 {
 		return nil, wrap("look for what is due", err)
 	}

@@ -26,7 +26,7 @@ type waiting struct {
 
 // read returns what is due in a shard, from the beginning and in order, and whether there is more.
 func (b *Outbox) read(ctx context.Context, shard int64) (page []*waiting, more bool, err error) {
-	rows, err := b.db.Read().QueryContext(ctx, b.dialect.read, shard, pageRows)
+	rows, err := b.db.Read().QueryContext(ctx, b.dialect.read, b.db.Replanned(shard, pageRows)...)
 	if err != nil {
 		return nil, false, err
 	}

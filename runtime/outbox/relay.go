@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +85,9 @@ func (b *Outbox) settle(ctx context.Context, l *lease, p *pass, last bool) error
 	defer cancel()
 	err := b.db.Transact(ctx, func(tx *sql.Tx) error {
 		for shard, positions := range p.removals() {
-			if _, err := tx.ExecContext(ctx, b.dialect.remove, shard, b.dialect.list(positions)); err != nil {
+			first, last := slices.Min(positions), slices.Max(positions)
+			args := b.db.Replanned(shard, first, last, b.dialect.list(positions))
+			if _, err := tx.ExecContext(ctx, b.dialect.remove, args...); err != nil {
 				return err
 			}
 		}
