@@ -78,8 +78,9 @@ type Projection struct {
 	turn  chan struct{}
 	begun atomic.Int64
 	last  outcome
-	// wake asks the chore to go on.
-	wake chan struct{}
+	// wake asks the chore to go on. It works for slice until it is called again.
+	wake  chan struct{}
+	slice time.Duration
 }
 
 // outcome is the end of a run.
@@ -107,7 +108,10 @@ func New(ctx context.Context, db *database.DB, store *eventstore.Store, d Defini
 	if err != nil {
 		return nil, fmt.Errorf("projection %s: %w", d.Name, err)
 	}
-	p := &Projection{db: db, store: store, definition: d, options: options, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	p := &Projection{
+		db: db, store: store, definition: d, options: options,
+		turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), slice: defaultSlice,
+	}
 	if _, err := p.begin(ctx, unlessThereIsOne); err != nil {
 		return nil, err
 	}
@@ -164,8 +168,8 @@ func (p *Projection) catchUp(ctx context.Context) error {
 	}
 }
 
-// slice is how long the chore works until it is called again.
-const slice = 5 * time.Second
+// defaultSlice is how long the chore works until it is called again.
+const defaultSlice = 5 * time.Second
 
 // Chore returns the work of following the projection: it catches up, goes on with a rebuild, whoever began it, and drops
 // what is out of use. Its name is that of the definition.
@@ -179,7 +183,7 @@ func (p *Projection) Chore() function.Chore {
 // follow is a run of the chore.
 func (p *Projection) follow(ctx context.Context) error {
 	var t turns
-	for until := time.Now().Add(slice); ; {
+	for until := time.Now().Add(p.slice); ; {
 		stopped := t.catchUp(ctx, p)
 		if stopped != nil && !is[*StoppedError](stopped) {
 			return stopped

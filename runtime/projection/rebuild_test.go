@@ -243,6 +243,41 @@ func TestAnInterruptedRebuildGoesOn(t *testing.T) {
 	})
 }
 
+// The chore returns when it has worked for a while, and asks to be called again, until there is nothing left to do.
+func TestTheChoreWorksInSlices(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, p place) {
+		s := p.opened(t, nil)
+		s.append(t, "s", "a", "b", "c", "d", "e")
+		view := s.project(t, ledger(), &projection.Options{Batch: 2})
+		mustCatchUp(t, view)
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := view.Rebuild(ctx, &projection.RebuildOptions{Progress: func(projection.Progress) { cancel() }}); err == nil {
+			t.Fatal("not interrupted")
+		}
+		view.SetSlice(0)
+		chore, runs := view.Chore(), 0
+		for asked := true; asked; runs++ {
+			if err := chore.Run(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-chore.Wake:
+			default:
+				asked = false
+			}
+		}
+		if runs < 3 {
+			t.Errorf("%d runs", runs)
+		}
+		at, err := view.Positions(t.Context())
+		if err != nil || len(at) != 2 || at[1].State != projection.Active {
+			t.Errorf("at %+v, %v", at, err)
+		}
+		s.check(t, ledger())
+	})
+}
+
 // What was built is thrown away where a rebuild is to begin anew, and only then.
 func TestRebuildAnew(t *testing.T) {
 	t.Parallel()

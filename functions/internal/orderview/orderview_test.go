@@ -38,11 +38,11 @@ func (m tests) Run() int {
 func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
 
 // databases give an empty database of each kind.
-var databases = map[string]func(t *testing.T) database.Config{
-	"sqlite": func(t *testing.T) database.Config {
+var databases = map[string]func(t testing.TB) database.Config{
+	"sqlite": func(t testing.TB) database.Config {
 		return database.Config{Kind: "sqlite", URL: config.NewSecret(filepath.Join(t.TempDir(), "orders.db"))}
 	},
-	"postgres": func(t *testing.T) database.Config {
+	"postgres": func(t testing.TB) database.Config {
 		return database.Config{Kind: "postgres", URL: config.NewSecret(server.Database(t)), Connections: 8}
 	},
 }
