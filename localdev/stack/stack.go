@@ -216,7 +216,7 @@ func Check(ctx context.Context, kafka kafkaclient.Config, functions []Function) 
 	return nil
 }
 
-// Run polls Kafka for the functions until ctx ends. Then running invocations may go on for a while, what is done is
+// Run polls Kafka for the functions, and calls them as their schedules say, until ctx ends. Then running invocations may go on for a while, what is done is
 // committed, and Run returns nil. started is called once, when all mappings have joined their groups.
 func (s *Stack) Run(ctx context.Context, kafka kafkaclient.Config, started func()) error {
 	mappings, ctx := errgroup.WithContext(ctx)
@@ -231,6 +231,11 @@ func (s *Stack) Run(ctx context.Context, kafka kafkaclient.Config, started func(
 		for _, mapping := range m.Enabled() {
 			missing.Add(1)
 			mappings.Go(func() error { return s.poll(ctx, kafka, m, mapping, joined) })
+		}
+	}
+	for _, m := range s.members {
+		for _, schedule := range s.schedules(m) {
+			mappings.Go(func() error { return call(ctx, schedule, m.pool.Invoke) })
 		}
 	}
 	joined()

@@ -99,6 +99,10 @@ func (f *Function) addEvent(event place) {
 		f.Mappings = append(f.Mappings, event.member("Properties").mapping(mskEvent, event.name()))
 	case "SelfManagedKafka":
 		f.Mappings = append(f.Mappings, event.member("Properties").mapping(selfManagedEvent, event.name()))
+	case "Schedule":
+		f.Schedules = append(f.Schedules, event.member("Properties").schedule("Schedule", event.name()))
+	case "ScheduleV2":
+		f.Schedules = append(f.Schedules, event.member("Properties").schedule("ScheduleExpression", event.name()))
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package template reads what a SAM template says of Lambda functions and the Kafka topics that trigger them: the
+// Package template reads what a SAM template says of Lambda functions, and of the Kafka topics and schedules that trigger them: the
 // settings that AWS would run them with, worked out without an account. What AWS would refuse is an error, what it would
 // ignore a warning, both with the place in the template.
 //
@@ -56,6 +56,8 @@ type Function struct {
 	ReservedConcurrency int
 	// Mappings are the Kafka event sources, in the order of the template.
 	Mappings []Mapping
+	// Schedules are what calls the function from time to time, in the order of the template.
+	Schedules []Schedule
 }
 
 // Source is the kind of cluster of a mapping. Its text is the eventSource of the events that the function gets.
