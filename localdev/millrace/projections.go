@@ -31,7 +31,8 @@ func (a *app) projectionsCommand() *cobra.Command {
 		Use:   "projections",
 		Short: "List the projections of a database, and rebuild them",
 		Long: "List the projections of the event store in a database: what they know (POSITION) of what is there (HORIZON), how many\n" +
-			"positions they are behind at most (LAG), and how old the first event is that they miss (AGE).\n\n" +
+			"positions they are behind at most (LAG), how old the first event is that they miss (AGE), and when they were last brought up\n" +
+			"to date or found so, give or take some minutes (FOLLOWED).\n\n" +
 			"States:\n" +
 			"  active    lists are read from it\n" +
 			"  building  it is being built beside the active one, or is the first\n" +
