@@ -1,5 +1,5 @@
-# What people do with this repository. `make` alone lists it. Everything but test-kafka, test-clients, test-api, soak, bench and lint
-# needs Go and nothing else.
+# What people do with this repository. `make` alone lists it. Everything but test-kafka, test-clients, test-api, soak, crash, bench and
+# lint needs Go and nothing else.
 
 GOLANGCI_LINT := bin/golangci-lint-v2.15.0
 FUNCTIONS     := $(wildcard functions/*/bootstrap)
