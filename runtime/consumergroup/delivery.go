@@ -67,7 +67,7 @@ func (d *delivery) open() *pipeline.Delivery {
 		return &o.Delivery
 	}
 	for _, h := range m.Headers {
-		o.headers = append(o.headers, kafkabinding.Header{Key: h.Key, Value: h.Value})
+		o.headers = append(o.headers, kafkabinding.Header(*h))
 	}
 	o.Record = pipeline.Record{
 		Topic:     m.Topic,

@@ -221,6 +221,27 @@ func TestItemsThatWaitForNothingLeaveProcessorsToOthers(t *testing.T) {
 	})
 }
 
+func TestFewKeysTakeOneWorkerUnlessItWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var running, most, ended atomic.Int32
+		l := lanes.New(lanes.NewPool(256), func(int) lanes.Result {
+			most.Store(max(most.Load(), running.Add(1)))
+			time.Sleep(10 * time.Microsecond)
+			ended.Add(1)
+			running.Add(-1)
+			return lanes.Finished()
+		}, nil)
+		l.Submit(keys(10))
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if ended.Load() != 10 || most.Load() != 1 {
+			t.Errorf("%d items ended, %d ran at once; want all, one after the other", ended.Load(), most.Load())
+		}
+		finish(t, l)
+	})
+}
+
 // keys returns an item for each of n keys.
 func keys(n int) []item {
 	items := make([]item, n)

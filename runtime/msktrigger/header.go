@@ -73,11 +73,11 @@ func (d *decoder) bytes() ([]byte, error) {
 	if d.null() {
 		return nil, nil
 	}
-	list, err := d.numbers(d.memory.bytes.room(pieceBytes/64, pieceBytes))
+	list, err := d.numbers(d.memory.texts.room(pieceBytes/64, pieceBytes))
 	if err != nil {
 		return nil, err
 	}
-	return d.memory.bytes.keep(list), nil
+	return d.memory.texts.keep(list), nil
 }
 
 // numbers reads a list of numbers that stand for bytes, and appends these to list.

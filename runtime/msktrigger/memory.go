@@ -10,15 +10,17 @@ import (
 
 // memory is what the records of a batch are made of. They come and go together, so that it is asked for in large pieces.
 type memory struct {
-	bytes   slab[byte]
-	headers slab[kafkabinding.Header]
-	records slab[Record]
+	// values are what handlers get to see, texts are keys and what headers hold.
+	values, texts slab[byte]
+	headers       slab[kafkabinding.Header]
+	records       slab[Record]
 }
 
-// reuse makes what only the runtime saw free again, when all records are done with. Keys and values stay with whom they were
-// given to: a handler may keep its event's data.
+// reuse makes what only the runtime saw free again, when all records are done with. Values stay with whom they were given to: a
+// handler may keep its event's data.
 func (m *memory) reuse() {
-	m.bytes = slab[byte]{}
+	m.values = slab[byte]{}
+	m.texts.reuse()
 	m.headers.reuse()
 	m.records.reuse()
 }
@@ -70,18 +72,18 @@ func (s *slab[T]) keep(list []T) []T {
 // reuse makes all that was handed out free again. Nobody may hold any of it.
 func (s *slab[T]) reuse() { s.free, s.used = nil, 0 }
 
-// base64 decodes standard base64 with padding. What stands in the bits that padding leaves over is passed over: samples in
+// decodeBase64 decodes standard base64 with padding. What stands in the bits that padding leaves over is passed over: samples in
 // Amazon's documentation have something there.
-func (m *memory) base64(text []byte) (decoded []byte, ok bool) {
+func decodeBase64(memory *slab[byte], text []byte) (decoded []byte, ok bool) {
 	if len(text)%4 != 0 {
 		return nil, false
 	}
 	most := len(text) / 4 * 3
-	room := m.bytes.room(most, pieceBytes)[:most]
+	room := memory.room(most, pieceBytes)[:most]
 	n, err := base64.StdEncoding.Decode(room, text)
 	// The decoder passes over line breaks, which no string of JSON holds.
 	if padding := len(text) - len(bytes.TrimRight(text, "=")); err != nil || n != most-padding {
 		return nil, false
 	}
-	return m.bytes.keep(room[:n]), true
+	return memory.keep(room[:n]), true
 }

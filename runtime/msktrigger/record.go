@@ -165,9 +165,9 @@ func (d *decoder) read(r *Record, m member) (err error) {
 	case timestamp:
 		r.Timestamp, err = d.timestamp()
 	case key:
-		r.Key, err = d.base64()
+		r.Key, err = d.base64(&d.memory.texts)
 	case value:
-		r.Value, err = d.base64()
+		r.Value, err = d.base64(&d.memory.values)
 	default:
 		r.Headers, err = d.headers()
 	}

@@ -41,15 +41,15 @@ func (d *decoder) integer() (int64, error) {
 	return int64(n), nil
 }
 
-// base64 reads a string of bytes. Null is nil.
-func (d *decoder) base64() ([]byte, error) {
+// base64 reads a string of bytes into memory. Null is nil.
+func (d *decoder) base64(memory *slab[byte]) ([]byte, error) {
 	if d.null() {
 		return nil, nil
 	}
 	if d.at < len(d.text) && d.text[d.at] == '"' {
 		start := d.at + 1
 		if n := bytes.IndexByte(d.text[start:], '"'); n >= 0 {
-			if decoded, ok := d.memory.base64(d.text[start : start+n]); ok {
+			if decoded, ok := decodeBase64(memory, d.text[start:start+n]); ok {
 				d.at = start + n + 1
 				return decoded, nil
 			}
@@ -60,7 +60,7 @@ func (d *decoder) base64() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	decoded, ok := d.memory.base64(text)
+	decoded, ok := decodeBase64(memory, text)
 	if !ok {
 		return nil, errBase64
 	}
