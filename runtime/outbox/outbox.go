@@ -142,7 +142,7 @@ func (b *Outbox) Wake() {
 	}
 }
 
-// Chore returns the relay as the runtime runs it. Its name is "outbox".
+// Chore returns the relay as the runtime runs it. Its name is "outbox", and it measures what waits.
 func (b *Outbox) Chore() function.Chore {
 	return function.Chore{Name: "outbox", Every: poll, Wake: b.wake, Topics: b.options.Topics, Run: b.run, Measure: b.measure}
 }

@@ -40,7 +40,12 @@ func TestMain(m *testing.M) {
 		runRelay(order)
 		return
 	}
-	goleak.VerifyTestMain(tests{m})
+	goleak.VerifyTestMain(tests{m},
+		// The metrics library below sarama keeps one goroutine for the life of the process.
+		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
+		// sarama's circuit breaker sleeps for 10 s after three failures, whether it is still needed or not.
+		goleak.IgnoreAnyFunction("github.com/eapache/go-resiliency/breaker.(*Breaker).timer"),
+	)
 }
 
 // stage is an outbox in an empty database.

@@ -59,7 +59,7 @@ func TestPutRefuses(t *testing.T) {
 	timeless.SetTime(time.Time{})
 	large.DataEncoded = make([]byte, outbox.MaxEvent)
 	full := happened("k", "full")
-	full.DataEncoded = make([]byte, outbox.MaxEvent-1000)
+	full.DataEncoded = make([]byte, outbox.MaxEvent-1000) // 17 of them are too much
 	const other = "notification-events"
 	each(t, &outbox.Options{Topics: []string{topic}}, func(t *testing.T, s stage) {
 		for _, tc := range []struct {
@@ -231,8 +231,14 @@ func TestChore(t *testing.T) {
 			t.Error("is not woken")
 		}
 		b := &broker{}
-		if err := chore.Run(t.Context(), b.publish); err != nil || b.ids("order-1") != "1" {
-			t.Errorf("published %s, %v", b.ids("order-1"), err)
+		for want := range 2 {
+			values, err := chore.Measure(t.Context())
+			if err != nil || values["waiting"] != float64(1-want) || (values["oldest_seconds"] > 0) != (want == 0) || values["stuck"] != 0 {
+				t.Errorf("%v, %v", values, err)
+			}
+			if err := chore.Run(t.Context(), b.publish); err != nil || b.ids("order-1") != "1" {
+				t.Errorf("published %s, %v", b.ids("order-1"), err)
+			}
 		}
 	})
 }

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +17,9 @@ import (
 const (
 	// MaxEvents is how many events one Put takes.
 	MaxEvents = 1000
-	// MaxEvent is the size of an event, attributes and data, in bytes. A record of Kafka holds 1 MB by default.
-	MaxEvent = eventrow.MaxSize
+	// MaxEvent is the size of an event, attributes and data, in bytes. A record of Kafka holds 1 MiB by default, and needs
+	// some of it for itself.
+	MaxEvent = eventrow.MaxSize - 16<<10
 	// MaxPut is the size of all events of a Put, in bytes.
 	MaxPut = 16 << 20
 )
@@ -76,10 +78,15 @@ func (o *Options) encode(topic string, events []event.Event) ([]row, error) {
 
 func encodeEvent(e event.Event) (eventrow.Row, error) {
 	encoded, err := eventrow.Encode(e)
-	if err == nil && e.Time().IsZero() {
-		err = fmt.Errorf("has no time")
+	switch {
+	case err != nil:
+		return eventrow.Row{}, err
+	case e.Time().IsZero():
+		return eventrow.Row{}, errors.New("has no time")
+	case encoded.Size() > MaxEvent:
+		return eventrow.Row{}, fmt.Errorf("%d bytes, an event may have %d", encoded.Size(), MaxEvent)
 	}
-	return encoded, err
+	return encoded, nil
 }
 
 // laneOf returns the lane of an event. One without a key has a lane of its own.
