@@ -76,7 +76,7 @@ func (a *answering) recover(ctx context.Context, out *recorder, r *http.Request,
 	}
 	if err, ok := v.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 		stack := debug.Stack()
-		a.log.ErrorContext(ctx, "a request's handler panicked", "service", a.service, "method", r.Method, "route", r.Pattern,
+		a.log.ErrorContext(ctx, "a request's handler panicked", "program", a.service, "method", r.Method, "route", r.Pattern,
 			"panic", v, "stack", string(stack[:min(len(stack), stackLimit)]))
 		if out.code == 0 {
 			writeProblem(out, http.StatusInternalServerError, "The request could not be answered.")
@@ -95,7 +95,7 @@ func (a *answering) tell(ctx context.Context, done *telemetry.Request) {
 		level = slog.LevelWarn
 	}
 	if a.log.Enabled(ctx, level) {
-		a.log.LogAttrs(ctx, level, "answered", slog.String("service", a.service), slog.String("method", done.MethodName()),
+		a.log.LogAttrs(ctx, level, "answered", slog.String("program", a.service), slog.String("method", done.MethodName()),
 			slog.String("route", done.Route()), slog.Int("code", done.Code), slog.Duration("took", done.Took))
 	}
 }

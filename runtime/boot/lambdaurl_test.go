@@ -152,6 +152,13 @@ func TestAFunctionURL(t *testing.T) {
 	if requests != 1 {
 		t.Errorf("%v requests counted in %s", requests, p.stdout)
 	}
+	all := lines(t, p.stderr.String()) // which would fail for a name that stands twice in a line
+	if line := find(t, all, "msg", "handler panicked"); line["level"] != "ERROR" || line["program"] != "shop" || line["service"] != "shop" {
+		t.Errorf("line %v", line)
+	}
+	if line := find(t, all, "route", "/orders/{id}"); line["level"] != "DEBUG" || line["code"] != 200.0 {
+		t.Errorf("line %v", line)
+	}
 }
 
 func TestTheHeadersOfAFunctionURL(t *testing.T) {

@@ -110,7 +110,7 @@ func (s *apiServer) shutdown(ctx context.Context, drain time.Duration) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	s.log.Warn("requests are cut off: they were not answered within DRAIN_TIMEOUT", "service", s.service, "timeout", drain)
+	s.log.Warn("requests are cut off: they were not answered within DRAIN_TIMEOUT", "program", s.service, "timeout", drain)
 	s.cut()
 	if err = s.shutdownWithin(ctx, cutGrace); errors.Is(err, context.DeadlineExceeded) {
 		err = s.server.Close()
