@@ -46,6 +46,9 @@ func Open(ctx context.Context, c database.Config) (*View, error) {
 	return &View{orders: orders, projection: p, queries: orderview.NewQueries(orders.DB())}, nil
 }
 
+// Schema is that of the view that this code builds and reads.
+func Schema() int { return orderview.Projection().Schema }
+
 // Projection returns what brings the view up to date.
 func (v *View) Projection() *projection.Projection { return v.projection }
 

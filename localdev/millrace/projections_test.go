@@ -25,6 +25,7 @@ import (
 type orderService struct {
 	place string
 	view  *orderview.View
+	db    *database.DB
 	store *eventstore.Store
 }
 
@@ -47,7 +48,7 @@ func openOrders(t *testing.T, kind database.Kind, place string) *orderService {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &orderService{place, view, store}
+	return &orderService{place, view, db, store}
 }
 
 // sqliteOrders are in a file.
@@ -201,6 +202,22 @@ func TestRebuild(t *testing.T) {
 		if got := columnsOf(strings.Split(out, "\n")[n+1]); !strings.HasPrefix(got, want) {
 			t.Errorf("line %q, want %q", got, want)
 		}
+	}
+}
+
+// A millrace that is older than what runs there builds nothing that nobody reads.
+func TestRebuildOfANewerSchema(t *testing.T) {
+	t.Parallel()
+	s := sqliteOrders(t)
+	if _, err := s.db.Write().ExecContext(t.Context(), "UPDATE millrace_projections SET schema = 1000"); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := pipe(t, "", "projections", "rebuild", "order-view", "--database", s.place)
+	if code != exitFailed || !strings.Contains(stderr, "schema 1000") || !strings.Contains(stderr, "the millrace of the release") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if out := succeed(t, "", "projections", "--database", s.place); strings.Count(out, "order-view") != 1 {
+		t.Errorf("it has begun a generation: %s", out)
 	}
 }
 

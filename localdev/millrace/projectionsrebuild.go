@@ -24,9 +24,17 @@ type followed interface {
 	io.Closer
 }
 
-// projections open the projections that there is code of, by their names.
-var projections = map[string]func(context.Context, database.Config) (followed, error){
-	orderview.Spec.Name: func(ctx context.Context, c database.Config) (followed, error) { return orderview.Open(ctx, c) },
+// code is what there is of a projection in this program.
+type code struct {
+	schema int
+	open   func(context.Context, database.Config) (followed, error)
+}
+
+// projections is the code that there is, by the names of projections.
+var projections = map[string]code{
+	orderview.Spec.Name: {
+		orderview.Schema(), func(ctx context.Context, c database.Config) (followed, error) { return orderview.Open(ctx, c) },
+	},
 }
 
 // rebuild is the command that rebuilds a projection.
@@ -64,7 +72,7 @@ func (a *app) rebuildCommand() *cobra.Command {
 }
 
 func (r *rebuild) run(ctx context.Context, name string) error {
-	open, ok := projections[name]
+	known, ok := projections[name]
 	if !ok {
 		names := slices.Collect(maps.Keys(projections))
 		return &hinted{
@@ -76,14 +84,14 @@ func (r *rebuild) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.check(name, all); err != nil {
+	if err := r.check(name, known.schema, all); err != nil {
 		return err
 	}
 	c, err := r.place.config(r.lookup)
 	if err != nil {
 		return err
 	}
-	view, err := open(ctx, c)
+	view, err := known.open(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -92,8 +100,8 @@ func (r *rebuild) run(ctx context.Context, name string) error {
 	return view.Projection().Rebuild(ctx, &projection.RebuildOptions{Anew: r.anew, Progress: p.tell})
 }
 
-// check refuses what would throw away something that nobody said may be.
-func (r *rebuild) check(name string, all []projection.Position) error {
+// check refuses what would throw away something that nobody said may be, and what nobody would read.
+func (r *rebuild) check(name string, schema int, all []projection.Position) error {
 	if !slices.ContainsFunc(all, func(p projection.Position) bool { return p.Projection == name }) {
 		return &hinted{
 			err: fmt.Errorf("the database has no projection %s", name), code: exitNothing,
@@ -101,6 +109,12 @@ func (r *rebuild) check(name string, all []projection.Position) error {
 		}
 	}
 	for _, p := range all {
+		if p.Projection == name && p.Schema > schema {
+			return &hinted{
+				err: fmt.Errorf("%s has schema %d there, and this millrace builds schema %d, which nobody would read", name, p.Schema, schema),
+				try: "the millrace of the release that runs there",
+			}
+		}
 		if p.Projection == name && p.State == projection.Building && p.Position > 0 && r.anew && !r.yes {
 			return &hinted{
 				err: fmt.Errorf("--anew would throw away what generation %d of %s has built: position %d of %d", p.Generation, name, p.Position, p.Horizon),

@@ -37,7 +37,8 @@
 //
 // Code that wants other tables, or other rows in them, has a higher [Definition.Schema]. Where it starts it finds no generation
 // of its schema, and begins one beside that of the old code. While both run, as in a rolling deployment, each follows its own.
-// The old generation is dropped a grace after the last old process followed it.
+// The old generation is dropped a grace after the last old process followed it: processes that only read should be replaced by
+// then. Where the new ones start to read before it is built, [Definition.ReadsSince] says whether they can use the old one.
 //
 // The package imports runtime/database, runtime/eventstore and runtime/function.
 package projection
