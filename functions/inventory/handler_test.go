@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -372,6 +373,26 @@ func TestTheTraceOfWhatIsTold(t *testing.T) {
 }
 
 // A database that does not answer is no failure of the event.
+// The shop's other events about orders are on the topic, too.
+func TestWhatPassesBy(t *testing.T) {
+	t.Parallel()
+	h := handler(nil)
+	if n := len(h.Types()); n != 13 {
+		t.Errorf("%d types are accepted, want the 13 of the topic: %v", n, h.Types())
+	}
+	for _, p := range []function.Payload{
+		order.Shipped{OrderID: "1", CustomerID: "c"}, payment.Refunded{OrderID: "1"}, fact.Rejected{OrderID: "1"},
+	} {
+		e, err := function.NewEvent(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := h.Handle(t.Context(), e); out != nil || !errors.Is(err, function.ErrPassedBy) {
+			t.Errorf("%s: got %v, %v", p.EventType(), out, err)
+		}
+	}
+}
+
 func TestADatabaseThatIsGone(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, c database.Config) {

@@ -1,10 +1,6 @@
 package notificationrequested
 
 import (
-	"context"
-
-	"github.com/cloudevents/sdk-go/v2/event"
-
 	"github.com/millrace/millrace/cloudevents/notification"
 	"github.com/millrace/millrace/functions/internal/request"
 	"github.com/millrace/millrace/runtime/function"
@@ -37,8 +33,7 @@ func newHandler(lookup function.Lookup) (function.Handler, error) {
 	}
 	return function.Route(
 		function.On(notification.RequestedType, d.handle),
-		function.Raw(
-			passBy,
+		function.PassBy(
 			notification.EmailSentType,
 			notification.SmsSentType,
 			notification.AdminAlertedType,
@@ -47,5 +42,3 @@ func newHandler(lookup function.Lookup) (function.Handler, error) {
 		),
 	), nil
 }
-
-func passBy(context.Context, event.Event) ([]event.Event, error) { return nil, nil }

@@ -63,7 +63,7 @@ func (h *handler) route() function.Handler {
 		function.On(payment.RefundedType, h.refunded),
 		function.On(inventory.ReservedType, h.reserved),
 		function.On(inventory.RejectedType, h.rejected),
-		function.Raw(passBy, inventory.ReleasedType),
+		function.PassBy(inventory.ReleasedType),
 		own[fact.Created](h.deadlines),
 		own[fact.Paid](h.deadlines),
 		own[fact.ProcessingStarted](h.deadlines),
@@ -73,8 +73,6 @@ func (h *handler) route() function.Handler {
 		own[fact.Refunded](h.deadlines),
 	)
 }
-
-func passBy(context.Context, event.Event) ([]event.Event, error) { return nil, nil }
 
 // own follows the facts of an order itself, which come back from the topic.
 func own[T function.Payload](d *deadlines) function.Handler {

@@ -198,6 +198,9 @@ func (s *shop) relay(t fataler) {
 func (s *shop) deliver(t fataler, e event.Event) (dropped string) {
 	t.Helper()
 	out, err := s.process.Handle(t.Context(), e)
+	if errors.Is(err, function.ErrPassedBy) {
+		return ""
+	}
 	if drop, ok := errors.AsType[*function.DropError](err); ok {
 		return drop.Reason
 	}

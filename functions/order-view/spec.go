@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/cloudevents/sdk-go/v2/event"
-
 	"github.com/millrace/millrace/cloudevents/inventory"
 	"github.com/millrace/millrace/cloudevents/order"
 	"github.com/millrace/millrace/cloudevents/payment"
@@ -62,12 +60,9 @@ func handler(v *View) function.Handler {
 			order.CreatedType, order.PaidType, order.ProcessingStartedType, order.ShippedType, order.DeliveredType,
 			order.CancelledType, order.RefundedType,
 		),
-		function.Raw(
-			passBy,
+		function.PassBy(
 			payment.ProcessedType, payment.FailedType, payment.RefundedType,
 			inventory.ReservedType, inventory.RejectedType, inventory.ReleasedType,
 		),
 	)
 }
-
-func passBy(context.Context, event.Event) ([]event.Event, error) { return nil, nil }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,8 @@ type line struct {
 	Subject string       `json:"subject,omitzero"`
 
 	verdict function.Verdict
+	// passedBy says that the event is not the function's business.
+	passedBy bool
 	// causation is the id of the event that caused this one, published the time of its record.
 	causation string
 	published time.Time
@@ -70,6 +73,7 @@ func outcomeLine(o *pipeline.Outcome, now time.Time) line {
 		l.Took = new(inMilliseconds(o.Took))
 	}
 	if o.Err != nil {
+		l.passedBy = errors.Is(o.Err, function.ErrPassedBy)
 		l.Error = cut(o.Err.Error())
 	}
 	if o.Event.Context == nil {
@@ -131,9 +135,12 @@ func outputsOf(specs []function.Spec) outputs {
 	return o
 }
 
-// isNews is false for what passes somebody by as it should: an event of the catalogue that no function of a group takes, for
-// another group does, and one of a type that the function emits itself.
+// isNews is false for what passes somebody by as it should: an event that is not the function's business, one of the
+// catalogue that no function of a group takes, for another group does, and one of a type that the function emits itself.
 func (o outputs) isNews(l *line) bool {
+	if l.passedBy {
+		return false
+	}
 	if l.Function == "" && l.verdict == function.Dropped {
 		_, known := schemas.Lookup(l.Type)
 		return !known

@@ -162,6 +162,9 @@ func TestWhatAFunctionPassesByIsNoNews(t *testing.T) {
 	t.Parallel()
 	got := watch(t, live.Options{}, func(v *live.View) {
 		v.Observe(handled(t, "notification-requested", notification.SentType, "n"))
+		passed := handled(t, "payment", order.DeliveredType, "order-17")
+		passed.Verdict, passed.Err = function.Dropped, function.ErrPassedBy
+		v.Observe(passed)
 		others := handled(t, "", order.DeliveredType, "order-17")
 		others.Verdict = function.Dropped
 		v.Observe(others)

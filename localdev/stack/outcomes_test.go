@@ -118,6 +118,7 @@ func TestOutcomesComeFromTheLog(t *testing.T) {
 		"two types":   {two, []string{"caller orders/2@7 done attempt 1" + known + " →  →  took 2ms after 0s"}},
 		"failed":      {failed, []string{"mailer orders/2@7 retry attempt 1" + known + " took 0s after 1s refused"}},
 		"dropped":     {outcome(7, "mailer", function.Dropped, function.Drop("seen")), []string{"mailer orders/2@7 dropped attempt 1" + known + " dropped: seen"}},
+		"passed by":   {outcome(7, "mailer", function.Dropped, function.ErrPassedBy), nil},
 		"broken":      {outcome(7, "mailer", function.Broken, function.Unavailable("smtp", errors.New("down"))), []string{"mailer orders/2@7 unavailable attempt 1" + known + " smtp is unavailable: down"}},
 		"dead letter": {outcome(7, "mailer", function.DeadLetter, errors.New("never")), []string{"mailer orders/2@7 dead-letter attempt 1" + known + " never"}},
 		"poison":      {poison, []string{" orders/2@8 dead-letter attempt 0 neither nor"}},

@@ -22,6 +22,7 @@
 //	function.RetryAfter(d, err)      tried again after d
 //	function.Unavailable(dep, err)   the dependency is down: the record waits, no attempt is spent
 //	function.Drop(reason)            done on purpose, without an effect
+//	function.ErrPassedBy             the same, and no news: see [PassBy]
 //
 // A handler that has work of its own besides, such as relaying an outbox, is a [Worker] with a [Chore] for it. A program that
 // answers HTTP requests is a [Service].

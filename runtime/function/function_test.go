@@ -186,6 +186,21 @@ func TestRouteLeadsByType(t *testing.T) {
 	function.Route(function.Raw(nil, "a.v1"), function.Raw(nil, "a.v1"))
 }
 
+func TestPassByFinishesWithoutAnEffect(t *testing.T) {
+	t.Parallel()
+	h := function.PassBy("a.v1", "a.v2")
+	if strings.Join(h.Types(), ",") != "a.v1,a.v2" {
+		t.Errorf("types %v", h.Types())
+	}
+	out, err := h.Handle(t.Context(), event.New())
+	if out != nil || !errors.Is(err, function.ErrPassedBy) || function.VerdictOf(err) != function.Dropped {
+		t.Errorf("got %v, %v", out, err)
+	}
+	if errors.Is(function.Drop("not the function's business"), function.ErrPassedBy) {
+		t.Error("another drop counts as passed by")
+	}
+}
+
 func TestOnDecodesStrictly(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

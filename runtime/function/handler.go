@@ -67,6 +67,12 @@ func (h raw) Handle(ctx context.Context, e event.Event) ([]event.Event, error) {
 	return h.handle(ctx, e)
 }
 
+// PassBy returns a Handler that finishes events of these types, with [ErrPassedBy]: they are on the topic and not the
+// function's business. A type that no Handler of a group accepts is passed by, too, but warned of, since it may be a mistake.
+func PassBy(eventTypes ...string) Handler { return Raw(passBy, eventTypes...) }
+
+func passBy(context.Context, event.Event) ([]event.Event, error) { return nil, ErrPassedBy }
+
 // Route joins handlers of different types into one. It panics when two accept the same type: that is a mistake of the
 // program, found when it starts.
 func Route(handlers ...Handler) Handler {

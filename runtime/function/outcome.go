@@ -129,6 +129,10 @@ func Unavailable(dependency string, err error) error {
 // Drop returns an error that finishes the record on purpose without an effect, for a reason that is counted and logged.
 func Drop(reason string) error { return &DropError{Reason: reason} }
 
+// ErrPassedBy finishes a record that is not the function's business, as [PassBy] does: like a [Drop], but no news. It is counted,
+// and logged at debug only.
+var ErrPassedBy = Drop("not the function's business")
+
 // VerdictOf tells what err asks for. Wrapped errors count; where several are wrapped in one, Drop goes before
 // Permanent, Permanent before Unavailable.
 func VerdictOf(err error) Verdict {

@@ -29,6 +29,7 @@ const (
 //
 //	done                          debug
 //	dropped on purpose            info
+//	passed by                     debug: function.ErrPassedBy
 //	failed, tried again           info after the first attempt, then warn
 //	dependency down               warn, at most once in 10 s for each dependency
 //	waits, for an open circuit    debug: runtime/breaker tells of each change of a circuit
@@ -69,12 +70,20 @@ func (l *OutcomeLog) Observe(o *pipeline.Outcome) {
 
 // done is on the hot path: it makes nothing when nobody reads it.
 func (l *OutcomeLog) done(o *pipeline.Outcome) {
-	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+	if l.reads(slog.LevelDebug) {
 		l.write(slog.LevelDebug, "done", o, slog.Duration("took", o.Took), slog.Int("emitted", len(o.Emitted)))
 	}
 }
 
+func (l *OutcomeLog) reads(level slog.Level) bool { return l.log.Enabled(context.Background(), level) }
+
 func (l *OutcomeLog) dropped(o *pipeline.Outcome) {
+	if errors.Is(o.Err, function.ErrPassedBy) {
+		if l.reads(slog.LevelDebug) {
+			l.write(slog.LevelDebug, "passed by", o)
+		}
+		return
+	}
 	if o.Function != "" {
 		l.write(slog.LevelInfo, "dropped on purpose", o, slog.Any("reason", o.Err))
 		return
@@ -88,7 +97,7 @@ func (l *OutcomeLog) dropped(o *pipeline.Outcome) {
 
 func (l *OutcomeLog) waits(o *pipeline.Outcome) {
 	if isWait(o.Err) {
-		if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		if l.reads(slog.LevelDebug) {
 			l.write(slog.LevelDebug, "the record waits", o, slog.Any("error", o.Err), slog.Duration("after", o.After))
 		}
 		return

@@ -57,6 +57,7 @@ func TestOutcomeLogLines(t *testing.T) {
 	}{
 		{"done", outcome(function.Done, nil), "DEBUG", map[string]any{"took": "0s", "emitted": 0.0}},
 		{"dropped", outcome(function.Dropped, function.Drop("seen")), "INFO", map[string]any{"reason": "dropped: seen"}},
+		{"passed by", outcome(function.Dropped, function.ErrPassedBy), "DEBUG", map[string]any{"msg": "passed by"}},
 		{"first failure", outcome(function.Retry, failure), "INFO", map[string]any{"error": "refused"}},
 		{"second failure", second, "WARN", map[string]any{"error": "refused", "attempt": 2.0}},
 		{"unavailable", outcome(function.Broken, function.Unavailable("smtp", failure)), "WARN", map[string]any{"dependency": "smtp", "count": 1.0}},
