@@ -29,6 +29,8 @@ const (
 type handler struct {
 	ledger   *ledger
 	provider *provider.Client
+	// patience is how long the money of a rejected order is kept for somebody who follows the order.
+	patience time.Duration
 	now      func() time.Time
 }
 
@@ -54,9 +56,9 @@ func (h *handler) created(ctx context.Context, e event.Event, placed order.Creat
 	return nil, err
 }
 
-// paid notes that somebody else took the money. What this service took itself is told as paid, too, and passes by.
+// paid notes that somebody else took the money, or that somebody follows the order whose money this service took.
 func (h *handler) paid(ctx context.Context, e event.Event, paid order.Paid) ([]event.Event, error) {
-	p := newPayment(charged, paid.OrderID, paid.CustomerID).paidBy(paid)
+	p := newPayment(followed, paid.OrderID, paid.CustomerID).paidBy(paid)
 	if err := h.check(ctx, e, p); err != nil {
 		return nil, err
 	}
@@ -67,8 +69,11 @@ func (h *handler) paid(ctx context.Context, e event.Event, paid order.Paid) ([]e
 	}
 	row, fresh, err := h.ledger.add(ctx, p, tell)
 	if err == nil && row.state == waiting {
-		p = row.in(charged).paidBy(paid)
+		p = row.in(followed).paidBy(paid)
 		row, err = h.conclude(ctx, e, waiting, p, answerCharge, p.processed(at))
+	}
+	for err == nil && (row.state == charged || row.state == rejected) && row.transactionID == paid.TransactionID {
+		row, err = h.ledger.move(ctx, row.state, row.in(followed))
 	}
 	known := fresh || row.cameIn() && row.transactionID == paid.TransactionID
 	if err == nil && !known {
@@ -78,35 +83,63 @@ func (h *handler) paid(ctx context.Context, e event.Event, paid order.Paid) ([]e
 }
 
 func (h *handler) cancelled(ctx context.Context, e event.Event, off order.Cancelled) ([]event.Event, error) {
-	return nil, h.callOff(ctx, e, off.OrderID, off.CustomerID, off.Reason)
+	row, err := h.end(ctx, e, off.OrderID, off.CustomerID, off.Reason)
+	if err != nil {
+		return nil, err
+	}
+	row.rejection = "" // it is this event now that sees to the refund
+	return nil, h.callOff(ctx, e, row, off.Reason)
 }
 
+// rejected has the money of an order go back whose goods are not there: at once where it was not told as paid, for nobody can
+// have shipped it. Otherwise whoever follows the order decides, who may have shipped it before they heard of this, and says
+// so by cancelling it. Where it is not known yet whether somebody does, the order waits for them.
 func (h *handler) rejected(ctx context.Context, e event.Event, missing inventory.Rejected) ([]event.Event, error) {
-	return nil, h.callOff(ctx, e, missing.OrderID, "", cmp.Or(missing.Reason, "out of stock"))
+	reason := cmp.Or(missing.Reason, "out of stock")
+	row, err := h.end(ctx, e, missing.OrderID, "", reason)
+	for err == nil && row.state == charged {
+		var next payment
+		if next, err = row.reject(e, reason); err == nil {
+			row, err = h.ledger.move(ctx, charged, next)
+		}
+	}
+	if err != nil || row.state == rejected || row.state == followed {
+		return nil, err
+	}
+	return nil, h.callOff(ctx, e, row, reason)
+}
+
+// end returns the row of an order that is to be called off, which is cancelled where the order was not seen before.
+func (h *handler) end(ctx context.Context, e event.Event, orderID, customerID, reason string) (payment, error) {
+	p := newPayment(cancelled, orderID, customerID)
+	p.reason = provider.Line(reason)
+	if err := h.check(ctx, e, p); err != nil {
+		return payment{}, err
+	}
+	row, _, err := h.ledger.add(ctx, p)
+	return row, err
 }
 
 // callOff gives back what came in for an order, and sees to it that nothing more does. It goes on from wherever the order
 // stands, by one state at a time.
-func (h *handler) callOff(ctx context.Context, e event.Event, orderID, customerID, reason string) error {
-	p := newPayment(cancelled, orderID, customerID)
-	p.reason = provider.Line(reason)
-	if err := h.check(ctx, e, p); err != nil {
-		return err
-	}
-	row, _, err := h.ledger.add(ctx, p)
+func (h *handler) callOff(ctx context.Context, e event.Event, row payment, reason string) (err error) {
 	for err == nil {
 		next := row
-		next.reason = p.reason
-		switch {
-		case row.state == waiting, row.state == charged && row.amount.IsZero():
-			row, err = h.ledger.move(ctx, row.state, next.in(cancelled))
-		case row.state == charging:
+		next.reason = provider.Line(reason)
+		switch row.state {
+		case waiting:
+			row, err = h.ledger.move(ctx, waiting, next.in(cancelled))
+		case charging:
 			row, err = h.charge(ctx, e, row)
-		case row.state == charged:
-			row, err = h.ledger.move(ctx, charged, next.in(refunding))
-		case row.state == refunding:
+		case charged, rejected, followed:
+			to := refunding
+			if row.amount.IsZero() {
+				to = cancelled
+			}
+			row, err = h.ledger.move(ctx, row.state, next.in(to))
+		case refunding:
 			row, err = h.refund(ctx, e, row)
-		default:
+		case declined, refunded, cancelled:
 			return nil
 		}
 	}
@@ -142,5 +175,3 @@ func (h *handler) answer(ctx context.Context, e event.Event, place int, told fun
 	function.TraceFrom(ctx).Stamp(answers) // that of this attempt, where attempts are traced
 	return answers[0], nil
 }
-
-func passBy(context.Context, event.Event) ([]event.Event, error) { return nil, nil }

@@ -63,15 +63,21 @@ func (l *ledger) prepare(ctx context.Context) error {
 func (l *ledger) close() error { return l.db.Close() }
 
 const (
-	columns = `order_id, state, customer_id, payment_id, refund_id, amount, currency, by_hand, method, transaction_id, reason`
+	columns = `order_id, state, customer_id, payment_id, refund_id, amount, currency, by_hand, method, transaction_id, reason, rejection`
 
-	insertPayment = `INSERT INTO payments (` + columns + `, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`
+	insertPayment = `
+INSERT INTO payments (` + columns + `, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12) ON CONFLICT DO NOTHING`
 
 	updatePayment = `
-UPDATE payments SET state = $2, customer_id = $3, amount = $4, currency = $5, by_hand = $6, method = $7, transaction_id = $8, reason = $9, changed = $10
-WHERE order_id = $1 AND state = $11`
+UPDATE payments
+SET state = $2, customer_id = $3, amount = $4, currency = $5, by_hand = $6, method = $7, transaction_id = $8, reason = $9, rejection = $10, changed = $11
+WHERE order_id = $1 AND state = $12`
 
 	selectPayment = `SELECT ` + columns + ` FROM payments WHERE order_id = $1`
+
+	selectRejected = `SELECT order_id FROM payments WHERE rejection <> '' AND changed <= $1 ORDER BY changed LIMIT $2`
+
+	claimRejected = `UPDATE payments SET changed = $3 WHERE order_id = $1 AND rejection <> '' AND changed <= $2 RETURNING ` + columns
 )
 
 // add makes the row of an order, together with the events that tell of it, and returns it. Where the order has a row already
@@ -86,7 +92,7 @@ func (l *ledger) add(ctx context.Context, p payment, tell ...event.Event) (row p
 // returns it. Where the row is in another state already nothing changes, and that row is returned.
 func (l *ledger) move(ctx context.Context, from state, p payment, tell ...event.Event) (payment, error) {
 	row, _, err := l.change(ctx, p, tell, updatePayment,
-		p.orderID, p.state, p.customerID, p.amount.String(), p.currency, p.byHand, p.method, p.transactionID, p.reason,
+		p.orderID, p.state, p.customerID, p.amount.String(), p.currency, p.byHand, p.method, p.transactionID, p.reason, p.rejection,
 		l.now().UnixMicro(), from)
 	return row, err
 }
@@ -112,7 +118,7 @@ func (l *ledger) change(
 		return err
 	})
 	if err != nil {
-		return payment{}, false, l.failure(ctx, p.orderID, err)
+		return payment{}, false, failure(ctx, p.orderID, err)
 	}
 	if changed && len(tell) > 0 {
 		l.outbox.Wake()
@@ -126,14 +132,47 @@ func (l *ledger) check(e event.Event) error {
 	return function.Permanent(err)
 }
 
-// failure says what becomes of an event whose change failed. A database that does not even answer is away, which is not the
-// event's fault; one that answers may dislike what it is told, so attempts are counted.
-func (l *ledger) failure(ctx context.Context, orderID string, err error) error {
+// failure says what becomes of an event whose change failed. Nothing that an event may hold makes a statement fail, so it is
+// the database, which may also be full, read-only or too slow; unless the process has to leave.
+func failure(ctx context.Context, orderID string, err error) error {
 	err = fmt.Errorf("payment of order %s: %w", orderID, err)
-	if errors.Is(ctx.Err(), context.Canceled) || l.db.Read().PingContext(ctx) == nil {
+	if errors.Is(ctx.Err(), context.Canceled) || function.VerdictOf(err) != function.Retry {
 		return err
 	}
 	return function.Unavailable(dependency, err)
+}
+
+// rejectedBefore returns some orders whose goods are not there since a while, the oldest first, and whose money is still to go back.
+func (l *ledger) rejectedBefore(ctx context.Context, at time.Time, limit int) (orders []string, err error) {
+	rows, err := l.db.Read().QueryContext(ctx, selectRejected, at.UnixMicro(), limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		orders = append(orders, id)
+	}
+	return orders, rows.Err()
+}
+
+// claim returns the row of an order that rejectedBefore returned, and has it returned again only after the same while.
+// Where the order is none of those any more, or somebody else has claimed it, the row has no rejection.
+func (l *ledger) claim(ctx context.Context, orderID string, before time.Time) (row payment, err error) {
+	err = l.db.Transact(ctx, func(tx *sql.Tx) error {
+		row, err = scan(tx.QueryRowContext(ctx, claimRejected, orderID, before.UnixMicro(), l.now().UnixMicro()))
+		if errors.Is(err, sql.ErrNoRows) {
+			row, err = payment{}, nil
+		}
+		return err
+	})
+	if err != nil {
+		return payment{}, failure(ctx, orderID, err)
+	}
+	return row, nil
 }
 
 func scan(row *sql.Row) (payment, error) {
@@ -142,10 +181,10 @@ func scan(row *sql.Row) (payment, error) {
 		amount string
 	)
 	err := row.Scan(&p.orderID, &p.state, &p.customerID, &p.id, &p.refundID, &amount, &p.currency, &p.byHand, &p.method, &p.transactionID,
-		&p.reason)
+		&p.reason, &p.rejection)
 	if err != nil {
 		return payment{}, err
 	}
 	p.amount, err = money.Parse(amount)
-	return p, err
+	return p, function.Permanent(err) // somebody else has written it
 }

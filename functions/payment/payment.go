@@ -23,6 +23,10 @@ const (
 	charging state = "charging"
 	// charged: the money came in.
 	charged state = "charged"
+	// rejected: it did, the goods are not there, and nobody has told yet that they follow the order.
+	rejected state = "rejected"
+	// followed: it did, and the order was told as paid by it. Whoever did so tells when the order is called off, too.
+	followed state = "followed"
 	// declined: the provider refused the charge.
 	declined state = "declined"
 	// refunding: the provider may have been asked to give the money back.
@@ -49,6 +53,8 @@ type payment struct {
 	transactionID string
 	// reason is why the charge was declined, or why the order was called off.
 	reason string
+	// rejection is the event that rejected the order, without its data, where the chore is to see to the refund; else empty.
+	rejection string
 }
 
 // newPayment returns a row for an order. Ids follow from the order's, so that they are the same whoever makes them.
@@ -77,9 +83,11 @@ func (p payment) paidBy(told order.Paid) payment {
 	return p
 }
 
-// in returns p in another state.
+// in returns p in another state. What rejected the order is remembered as long as its money is still to go back.
 func (p payment) in(s state) payment {
-	p.state = s
+	if p.state = s; s != rejected && s != refunding {
+		p.rejection = ""
+	}
 	return p
 }
 
@@ -90,7 +98,12 @@ func (p payment) isAbout(a money.Amount, c money.Currency) bool {
 
 // cameIn tells whether the money for the order came in, and may have gone back since.
 func (p payment) cameIn() bool {
-	return p.state == charged || p.state == refunding || p.state == refunded
+	switch p.state {
+	case charged, rejected, followed, refunding, refunded:
+		return true
+	case waiting, charging, declined, cancelled:
+	}
+	return false
 }
 
 // processed tells that the money came in.

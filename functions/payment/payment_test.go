@@ -54,8 +54,25 @@ var ways = []struct {
 	}, {
 		"out of stock, and therefore cancelled",
 		[]function.Payload{created("12345", "99.90"), rejectedOrder("12345"), cancelledOrder("12345")},
+		[]string{chargedOnce, refundedOnce},
+		paymentprovider.Account{Charges: 1, Refunds: 1, Charged: money.MustParse("99.90"), Refunded: money.MustParse("99.90")},
+	}, {
+		"out of stock, and nobody follows it", []function.Payload{created("12345", "99.90"), rejectedOrder("12345")},
 		[]string{chargedOnce, strings.Replace(refundedOnce, "changed my mind", "prod-7 is out of stock", 1)},
 		paymentprovider.Account{Charges: 1, Refunds: 1, Charged: money.MustParse("99.90"), Refunded: money.MustParse("99.90")},
+	}, {
+		"out of stock, told as paid before",
+		[]function.Payload{created("12345", "99.90"), paid("12345", "99.90", "CH"), rejectedOrder("12345")},
+		[]string{chargedOnce}, paymentprovider.Account{Charges: 1, Charged: money.MustParse("99.90")},
+	}, {
+		"out of stock, told as paid afterwards, and cancelled",
+		[]function.Payload{created("12345", "99.90"), rejectedOrder("12345"), paid("12345", "99.90", "CH"), cancelledOrder("12345")},
+		[]string{chargedOnce, refundedOnce},
+		paymentprovider.Account{Charges: 1, Refunds: 1, Charged: money.MustParse("99.90"), Refunded: money.MustParse("99.90")},
+	}, {
+		"manual, paid by hand, out of stock",
+		[]function.Payload{manual("12345", "99.90"), paid("12345", "99.90", "txn-1"), rejectedOrder("12345")},
+		[]string{paidByHand}, paymentprovider.Account{},
 	}, {
 		"declined, and therefore cancelled", []function.Payload{created("12345", "99.13"), cancelledOrder("12345")},
 		[]string{`failed.v1 {"orderId":"12345","customerId":"c-7","paymentId":"` + paymentID + `","amount":99.13,"currency":"EUR",` +
@@ -98,6 +115,9 @@ var ways = []struct {
 		[]string{strings.NewReplacer("99.90", "42", "EUR", "USD").Replace(chargedOnce)},
 		paymentprovider.Account{Charges: 1, Charged: money.MustParse("42")},
 	}, {
+		"for nothing, out of stock", []function.Payload{created("12345", "0"), rejectedOrder("12345")},
+		[]string{strings.NewReplacer("99.90", "0", "CH", paymentID, "card", "free").Replace(chargedOnce)}, paymentprovider.Account{},
+	}, {
 		"for nothing", []function.Payload{created("12345", "0"), cancelledOrder("12345")},
 		[]string{strings.NewReplacer("99.90", "0", "CH", paymentID, "card", "free").Replace(chargedOnce)}, paymentprovider.Account{},
 	},
@@ -130,7 +150,8 @@ func TestWaysUnderFaults(t *testing.T) {
 	}
 }
 
-// requireWay tells facts, one of them under a fault, then all of them again, and checks what became of the order's money.
+// requireWay tells facts, one of them under a fault, then all of them again, before and after the time in which somebody may
+// tell that they follow the order, and checks what became of the order's money.
 func (s *shop) requireWay(t *testing.T, kind fault, place int, told []function.Payload, want []string, books paymentprovider.Account) {
 	t.Helper()
 	events := make([]event.Event, len(told))
@@ -151,9 +172,14 @@ func (s *shop) requireWay(t *testing.T, kind fault, place int, told []function.P
 			}
 		}
 	}
-	for _, e := range events {
-		if err := s.insist(e); err != nil {
-			t.Errorf("delivered again: %v", err)
+	for _, later := range []time.Duration{0, longEnough} {
+		if err := s.wait(later); err != nil {
+			t.Errorf("after %s: %v", later, err)
+		}
+		for _, e := range events {
+			if err := s.insist(e); err != nil {
+				t.Errorf("delivered again: %v", err)
+			}
 		}
 	}
 	ids := strings.NewReplacer()
@@ -374,7 +400,9 @@ func TestPassBy(t *testing.T) {
 	for _, p := range []function.Payload{
 		order.Shipped{OrderID: "1", CustomerID: "2"}, order.Refunded{OrderID: "1", CustomerID: "2"},
 	} {
-		s.tell(p)
+		if err := s.handle(s.event(p)); !errors.Is(err, function.ErrPassedBy) {
+			t.Errorf("%s: got %v", p.EventType(), err)
+		}
 	}
 	if types := s.Types(); len(types) != 13 {
 		t.Errorf("%d types are accepted: %v", len(types), types)

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -80,6 +81,8 @@ type shop struct {
 	// environment is the function's.
 	environment map[string]string
 	made        atomic.Int64
+	// passed is how long after noon it is to the function.
+	passed atomic.Int64
 }
 
 const key = "canary-key"
@@ -95,7 +98,7 @@ func newShop(t testing.TB, environment map[string]string) *shop {
 	environment["PAYMENT_PROVIDER_URL"] = s.front.url
 	environment["PAYMENT_PROVIDER_KEY"] = key
 	environment["PAYMENT_TIMEOUT"] = "300ms"
-	if s.service, err = newService(s.lookup, atNoon); err != nil {
+	if s.service, err = newService(s.lookup, s.now); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { requireClosed(t, s.Close()) })
@@ -107,6 +110,19 @@ func requireClosed(t testing.TB, err error) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+func (s *shop) now() time.Time { return noon.Add(time.Duration(s.passed.Load())) }
+
+// wait has a time pass, and the function do what is due then.
+func (s *shop) wait(d time.Duration) error {
+	s.passed.Add(int64(d))
+	for _, c := range s.Chores() {
+		if c.Name == refundsChore {
+			return c.Run(s.Context(), nil)
+		}
+	}
+	return errors.New("no chore refunds")
 }
 
 func (s *shop) lookup(name string) (string, bool) {
@@ -177,11 +193,11 @@ func (s *shop) handle(e event.Event) error {
 	return err
 }
 
-// tell delivers facts in new events, each of which must be handled.
+// tell delivers facts in new events, each of which must be handled or passed by.
 func (s *shop) tell(facts ...function.Payload) {
 	s.Helper()
 	for _, p := range facts {
-		if err := s.insist(s.event(p)); err != nil {
+		if err := s.insist(s.event(p)); err != nil && !errors.Is(err, function.ErrPassedBy) {
 			s.Fatalf("%s: %v", p.EventType(), err)
 		}
 	}

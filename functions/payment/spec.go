@@ -38,6 +38,7 @@ type settings struct {
 	URL      string        `env:"PAYMENT_PROVIDER_URL, default=http://127.0.0.1:1082" min:"1" max:"2048" doc:"Payment provider: https, or http to this machine."`
 	Key      config.Secret `env:"PAYMENT_PROVIDER_KEY, required" max:"4096" doc:"What the payment provider knows us by: the token of its Authorization header."`
 	Timeout  time.Duration `env:"PAYMENT_TIMEOUT, default=5s" min:"100ms" max:"10s" doc:"Longest time that one request to the payment provider may take."`
+	Patience time.Duration `env:"PAYMENT_REJECTED_PATIENCE, default=15m" min:"1s" max:"168h" doc:"How long the money for an order that is out of stock waits for somebody to tell that they follow the order, before it goes back."`
 }
 
 // Validate finds what the tags cannot say.
@@ -64,13 +65,13 @@ func (s *settings) address() (provider.Address, error) {
 // service is a Handler with what it has open.
 type service struct {
 	function.Handler
-
-	ledger   *ledger
-	provider *provider.Client
+	*handler
 }
 
-// Chores are those of the outbox.
-func (s *service) Chores() []function.Chore { return []function.Chore{s.ledger.outbox.Chore()} }
+// Chores returns that of the outbox, and what gives money back by itself.
+func (s *service) Chores() []function.Chore {
+	return []function.Chore{s.ledger.outbox.Chore(), s.chore()}
+}
 
 // Close closes the database and the connections to the provider.
 func (s *service) Close() error {
@@ -101,17 +102,16 @@ func newService(lookup function.Lookup, now func() time.Time) (*service, error) 
 		return nil, fmt.Errorf("function %s: %w", name, err)
 	}
 	p := provider.New(address, s.Key, &provider.Options{Timeout: s.Timeout})
-	h := &handler{ledger: l, provider: p, now: now}
+	h := &handler{ledger: l, provider: p, patience: s.Patience, now: now}
 	return &service{Handler: function.Route(
 		function.On(order.CreatedType, h.created),
 		function.On(order.PaidType, h.paid),
 		function.On(order.CancelledType, h.cancelled),
 		function.On(inventory.RejectedType, h.rejected),
-		function.Raw(
-			passBy,
+		function.PassBy(
 			order.ProcessingStartedType, order.ShippedType, order.DeliveredType, order.RefundedType,
 			inventory.ReservedType, inventory.ReleasedType,
 			fact.ProcessedType, fact.FailedType, fact.RefundedType,
 		),
-	), ledger: l, provider: p}, nil
+	), handler: h}, nil
 }

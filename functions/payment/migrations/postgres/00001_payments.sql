@@ -1,7 +1,7 @@
 -- +goose Up
 CREATE TABLE IF NOT EXISTS payments (
     order_id       text    COLLATE "C" PRIMARY KEY,
-    state          text    NOT NULL, -- waiting, charging, charged, declined, refunding, refunded, cancelled
+    state          text    NOT NULL, -- waiting, charging, charged, rejected, followed, declined, refunding, refunded, cancelled
     customer_id    text    NOT NULL,
     payment_id     text    NOT NULL, -- Idempotency-Key of the charge
     refund_id      text    NOT NULL, -- Idempotency-Key of the refund

@@ -1,7 +1,7 @@
 -- +goose Up
 CREATE TABLE IF NOT EXISTS payments (
     order_id       TEXT    NOT NULL PRIMARY KEY,
-    state          TEXT    NOT NULL, -- waiting, charging, charged, declined, refunding, refunded, cancelled
+    state          TEXT    NOT NULL, -- waiting, charging, charged, rejected, followed, declined, refunding, refunded, cancelled
     customer_id    TEXT    NOT NULL,
     payment_id     TEXT    NOT NULL, -- Idempotency-Key of the charge
     refund_id      TEXT    NOT NULL, -- Idempotency-Key of the refund
