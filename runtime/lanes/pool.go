@@ -23,7 +23,8 @@ const (
 // Pool is a bounded number of workers, shared by several Lanes. Workers start when there is work and end when there is
 // none. It is safe for concurrent use.
 type Pool struct {
-	// One worker starts at once, up to eager when there is much to do; more, up to limit, while those wait for something.
+	// One worker starts at once, up to eager when there is much to do or when some have yielded; more, up to limit, while those wait
+	// for something.
 	limit, eager int
 
 	mu       sync.Mutex
@@ -119,7 +120,7 @@ func (p *Pool) pop() (runnable, bool) {
 func (p *Pool) grow() {
 	switch {
 	case p.head == len(p.ready) || p.running == p.limit || p.starting:
-	case p.running == 0, p.running < p.eager && len(p.ready)-p.head > much:
+	case p.running == 0, p.running < p.eager && (p.yielded > 0 || len(p.ready)-p.head > much):
 		p.starting = true
 		p.start()
 	case p.watch == nil:
