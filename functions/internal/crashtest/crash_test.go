@@ -39,8 +39,8 @@ func TestAKilledShopTellsOneStory(t *testing.T) {
 	if os.Getenv(ordersVariable) != "" {
 		t.Skip("make crash runs the larger one")
 	}
-	s := &shop{place: place{KafkaPort: freeAddress(t).Port, Data: t.TempDir(), API: freeAddress(t).String()}}
-	run(t, s, 150, func(service string) database.Config {
+	s := &shop{pause: 4500, place: place{KafkaPort: freeAddress(t).Port, Data: t.TempDir(), API: freeAddress(t).String()}}
+	run(t, s, 200, func(service string) database.Config {
 		return database.Config{Kind: "sqlite", URL: config.NewSecret(s.Data + "/" + service + ".db")}
 	})
 }
@@ -58,7 +58,7 @@ func TestAKilledShopTellsOneStoryOnPostgreSQLAndApacheKafka(t *testing.T) {
 		t.Fatalf("%s names no Apache Kafka; make crash starts one", runtimetest.AddressVariable)
 	}
 	url := server.Database(t)
-	s := &shop{place: place{Kafka: kafka, API: freeAddress(t).String()}, environment: []string{
+	s := &shop{pause: 4500, place: place{Kafka: kafka, API: freeAddress(t).String()}, environment: []string{
 		"DATABASE=postgres", "DATABASE_URL=" + url,
 		// The group knows the member that comes back. A cluster that stays would otherwise wait for the one that was killed.
 		"KAFKA_INSTANCE_ID=shop",
@@ -83,11 +83,17 @@ func run(t *testing.T, s *shop, orders int, databaseOf func(service string) data
 
 	crowd := shopping(t, "http://"+s.API, orders)
 	kills := 0
+	last, since := int64(0), time.Now()
 	for running := true; running; {
+		if placed := crowd.placed.Load(); placed > last {
+			last, since = placed, time.Now()
+		} else if time.Since(since) > patience {
+			t.Fatalf("%d of %d orders were placed, and no other for %s: somebody waits for what does not happen", placed, orders, patience)
+		}
 		select {
 		case <-crowd.done:
 			running = false
-		case <-time.After(time.Duration(500+rand.IntN(4500)) * time.Millisecond):
+		case <-time.After(time.Duration(300+rand.IntN(s.pause)) * time.Millisecond):
 			s.kill(t)
 			s.start(t)
 			if kills++; kills%10 == 0 {
@@ -99,6 +105,9 @@ func run(t *testing.T, s *shop, orders int, databaseOf func(service string) data
 		t.Error(err)
 	}
 	purchases := crowd.purchases
+	if kills < 3 {
+		t.Errorf("%d kills: nothing was tested", kills)
+	}
 	t.Logf("%s: %d kills, all orders placed", time.Since(began).Round(time.Second), kills)
 	t.Cleanup(func() {
 		if t.Failed() {

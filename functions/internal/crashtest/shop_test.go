@@ -23,6 +23,8 @@ import (
 type shop struct {
 	place
 	environment []string
+	// pause is how many milliseconds pass at most, beside some, between two kills.
+	pause int
 
 	process *exec.Cmd
 	said    *bytes.Buffer
