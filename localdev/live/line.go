@@ -110,6 +110,14 @@ func webhookLine(m webhook.Message) line {
 // cut copies a text that may point into a fetch response, its first bytes if it is long.
 func cut(s string) string { return strings.Clone(strings.ToValidUTF8(s[:min(len(s), maxText)], "?")) }
 
+// reason is why it ended so, without the word that says how.
+func (l *line) reason() string {
+	if l.Function == "" && l.verdict == function.Dropped {
+		return "no function takes this type"
+	}
+	return strings.TrimPrefix(l.Error, l.Outcome+": ")
+}
+
 type milliseconds float64
 
 func inMilliseconds(d time.Duration) milliseconds {

@@ -15,9 +15,9 @@ import (
 const (
 	flowWidth     = 8
 	whatWidth     = 22
-	aboutWidth    = 32
+	aboutWidth    = 36 // a UUID
 	functionWidth = 22
-	subjectWidth  = 60
+	subjectWidth  = 80
 	errorWidth    = 200
 )
 
@@ -48,14 +48,25 @@ func (p printer) clock(t time.Time) string {
 	return p.paint(dim, t.Local().Format("15:04:05.000")) //nolint:gosmopolitan // see above
 }
 
-// column pads s to a width, or cuts it, after everything that a terminal would obey was escaped.
+// column pads s to a width, after everything that a terminal would obey was escaped; or cuts out its middle, for types and ids are
+// told apart by their ends.
 func column(s string, width int) string {
 	s = text.Escaped(s)
 	n := utf8.RuneCountInString(s)
-	if n > width {
-		return string([]rune(s)[:width-1]) + "…"
+	if n <= width {
+		return s + strings.Repeat(" ", width-n)
 	}
-	return s + strings.Repeat(" ", width-n)
+	all := []rune(s)
+	return string(all[:width/2]) + "…" + string(all[n-(width-1)/2:])
+}
+
+// beginning is s up to a width.
+func beginning(s string, width int) string {
+	s = text.Escaped(s)
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:width-1]) + "…"
 }
 
 // Header returns the names of the columns.
@@ -80,12 +91,13 @@ func (p printer) appendLine(dst []byte, l *line) []byte {
 		column(l.About, aboutWidth), column(l.Function, functionWidth), p.end(l))
 }
 
-// flow is the beginning of a correlation id, in the colour of its chain.
+// flow is the end of a correlation id, in the colour of its chain. The beginnings of many are the time: those of UUIDs of
+// version 7 are the same for a minute.
 func (p printer) flow(correlation string) string {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(correlation))
 	shown := []rune(text.Escaped(correlation))
-	shown = shown[:min(len(shown), flowWidth)]
+	shown = shown[max(0, len(shown)-flowWidth):]
 	return p.paint(flowColors[hash.Sum32()%uint32(len(flowColors))], column(string(shown), flowWidth))
 }
 
@@ -107,8 +119,8 @@ func (p printer) end(l *line) string {
 	if l.Retry > 0 {
 		fmt.Fprintf(&b, ", again in %s", l.Retry)
 	}
-	if l.Error != "" {
-		fmt.Fprintf(&b, ": %s", strings.TrimRight(column(l.Error, errorWidth), " "))
+	if why := l.reason(); why != "" {
+		fmt.Fprintf(&b, ": %s", beginning(why, errorWidth))
 	}
 	return b.String()
 }
@@ -118,7 +130,7 @@ func (p printer) delivered(l *line) string {
 	if l.Took != nil {
 		told += fmt.Sprintf(" %s after %s", l.Took, text.Escaped(shortType(l.Since)))
 	}
-	return told + ": " + strings.TrimRight(column(l.Subject, subjectWidth), " ")
+	return told + ": " + beginning(l.Subject, subjectWidth)
 }
 
 func emitted(l *line) string {
