@@ -1,17 +1,15 @@
 package money
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"math/bits"
-	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/govalues/decimal"
 )
 
 // MaxDigits is how many digits an Amount can have, and how many of them may stand behind the point.
-const MaxDigits = 19
+const MaxDigits = decimal.MaxPrec
 
 // The errors of this package. None of them quotes the text that was read: it is part of somebody's payload.
 var (
@@ -27,39 +25,29 @@ var (
 //
 // In JSON it is written as a number and read from a number or from a string that holds one, which is how databases and
 // languages without decimals often pass money on. null reads as 0.
-type Amount struct {
-	// units × 10^-scale; a zero is not negative.
-	units    uint64
-	scale    uint8
-	negative bool
-}
+type Amount struct{ value decimal.Decimal }
 
 // New returns units × 10^-scale: New(9999, 2) is 99.99. A scale outside 0 to [MaxDigits] is [ErrRange].
 func New(units int64, scale int) (Amount, error) {
-	if scale < 0 || scale > MaxDigits {
+	value, err := decimal.New(units, scale)
+	if err != nil {
 		return Amount{}, ErrRange
 	}
-	return Amount{units: magnitude(units), scale: uint8(scale), negative: units < 0}, nil
-}
-
-func magnitude(n int64) uint64 {
-	if n < 0 {
-		return -uint64(n) //nolint:gosec // right for the smallest int64, too
-	}
-	return uint64(n)
+	return Amount{value}, nil
 }
 
 // Parse reads a number in the grammar of JSON (RFC 8259 §6). It never rounds: what does not fit is [ErrRange], what is
 // no number is [ErrSyntax].
 func Parse(text string) (Amount, error) {
-	if len(text) > maxText {
+	plain, err := expand(text)
+	if err != nil {
+		return Amount{}, err
+	}
+	value, err := decimal.Parse(plain)
+	if err != nil {
 		return Amount{}, ErrRange
 	}
-	n, ok := scan(text)
-	if !ok {
-		return Amount{}, ErrSyntax
-	}
-	return n.amount()
+	return Amount{value}, nil
 }
 
 // MustParse is [Parse] for constants of the program. It panics where Parse returns an error.
@@ -73,79 +61,47 @@ func MustParse(text string) Amount {
 
 // Add returns a + b, or [ErrRange].
 func (a Amount) Add(b Amount) (Amount, error) {
-	scale := max(a.scale, b.scale)
-	x, y := a.at(scale), b.at(scale)
-	switch {
-	case a.negative == b.negative:
-		return x.plus(y).amount(scale, a.negative)
-	case x.cmp(y) < 0:
-		return y.minus(x).amount(scale, b.negative)
-	default:
-		return x.minus(y).amount(scale, a.negative)
-	}
+	return exact(a.value.AddExact(b.value, max(a.value.Scale(), b.value.Scale())))
 }
 
 // Sub returns a − b, or [ErrRange].
 func (a Amount) Sub(b Amount) (Amount, error) {
-	b.negative = !b.negative
-	return a.Add(b)
+	return exact(a.value.SubExact(b.value, max(a.value.Scale(), b.value.Scale())))
 }
 
 // Mul returns a × n, or [ErrRange].
 func (a Amount) Mul(n int64) (Amount, error) {
-	var product wide
-	product.high, product.low = bits.Mul64(a.units, magnitude(n))
-	return product.amount(a.scale, a.negative != (n < 0))
+	factor, err := decimal.New(n, 0)
+	if err != nil {
+		return Amount{}, ErrRange
+	}
+	return exact(a.value.MulExact(factor, a.value.Scale()))
+}
+
+func exact(value decimal.Decimal, err error) (Amount, error) {
+	if err != nil {
+		return Amount{}, ErrRange
+	}
+	return Amount{value}, nil
 }
 
 // Cmp returns -1 if a < b, 0 if they are equal, +1 if a > b.
-func (a Amount) Cmp(b Amount) int {
-	if a.Sign() != b.Sign() {
-		return cmp.Compare(a.Sign(), b.Sign())
-	}
-	scale := max(a.scale, b.scale)
-	return a.Sign() * a.at(scale).cmp(b.at(scale))
-}
+func (a Amount) Cmp(b Amount) int { return a.value.Cmp(b.value) }
 
 // Equal reports whether a and b are the same number, however many zeros end them.
 func (a Amount) Equal(b Amount) bool { return a.Cmp(b) == 0 }
 
 // Sign returns -1, 0 or +1.
-func (a Amount) Sign() int {
-	switch {
-	case a.units == 0:
-		return 0
-	case a.negative:
-		return -1
-	default:
-		return 1
-	}
-}
+func (a Amount) Sign() int { return a.value.Sign() }
 
 // IsZero reports whether a is 0. JSON members marked omitzero are left out then.
-func (a Amount) IsZero() bool { return a.units == 0 }
+func (a Amount) IsZero() bool { return a.value.IsZero() }
 
 // String returns the number without an exponent, with the digits it was written with.
-func (a Amount) String() string { return string(a.append(make([]byte, 0, len("-0.")+MaxDigits))) }
-
-func (a Amount) append(text []byte) []byte {
-	if a.negative {
-		text = append(text, '-')
-	}
-	digits := strconv.FormatUint(a.units, 10)
-	if missing := int(a.scale) + 1 - len(digits); missing > 0 {
-		digits = zeros[:missing] + digits
-	}
-	point := len(digits) - int(a.scale)
-	text = append(text, digits[:point]...)
-	if a.scale > 0 {
-		text = append(append(text, '.'), digits[point:]...)
-	}
-	return text
-}
+func (a Amount) String() string { return a.value.String() }
 
 // MarshalJSON writes a JSON number.
-func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.String()), nil }
+func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.value.String()), nil }
 
 // UnmarshalJSON reads a JSON number, a JSON string that holds one, or null.
 func (a *Amount) UnmarshalJSON(data []byte) error {

@@ -8,6 +8,21 @@ import (
 // maxText bounds the text of a number. The longest that JavaScript writes has 25 characters.
 const maxText = 64
 
+// expand checks that text is a JSON number that fits an Amount and returns it without its exponent.
+func expand(text string) (string, error) {
+	if len(text) > maxText {
+		return "", ErrRange
+	}
+	n, ok := scan(text)
+	if !ok {
+		return "", ErrSyntax
+	}
+	if n.exponent == 0 && len(n.whole)+len(n.fraction) <= MaxDigits {
+		return text, nil
+	}
+	return n.plain()
+}
+
 // number is the parts of a JSON number: sign, whole . fraction e exponent.
 type number struct {
 	negative        bool
@@ -66,33 +81,30 @@ func exponent(text string) (value int, ok bool) {
 	return value, true
 }
 
-// amount returns the value of n. Zeros at the end of the fraction are given up only where they would not fit.
-func (n number) amount() (Amount, error) {
+// plain writes n without an exponent. Zeros at the end of the fraction are given up only where they would not fit.
+func (n number) plain() (string, error) {
 	coefficient := strings.TrimLeft(n.whole+n.fraction, "0")
 	scale := len(n.fraction) - n.exponent
 	if coefficient == "" {
-		return n.zero(), nil
+		return "0", nil
 	}
 	for (scale > MaxDigits || len(coefficient) > MaxDigits) && scale > 0 && strings.HasSuffix(coefficient, "0") {
 		coefficient, scale = coefficient[:len(coefficient)-1], scale-1
 	}
 	if scale > MaxDigits || len(coefficient)+max(0, -scale) > MaxDigits {
-		return Amount{}, ErrRange
+		return "", ErrRange
 	}
-	units, err := strconv.ParseUint(coefficient, 10, 64)
-	if err != nil { // digits that fit are a number
-		return Amount{}, ErrSyntax
+	if scale <= 0 {
+		return n.sign() + coefficient + strings.Repeat("0", -scale), nil
 	}
-	if scale < 0 {
-		units, scale = units*powers[-scale], 0
-	}
-	return Amount{units: units, scale: uint8(scale), negative: n.negative}, nil
+	coefficient = strings.Repeat("0", max(0, scale+1-len(coefficient))) + coefficient
+	point := len(coefficient) - scale
+	return n.sign() + coefficient[:point] + "." + coefficient[point:], nil
 }
 
-// zero keeps its zeros where they fit and no exponent moves them.
-func (n number) zero() Amount {
-	if n.exponent == 0 && len(n.whole)+len(n.fraction) <= MaxDigits {
-		return Amount{scale: uint8(len(n.fraction))} //nolint:gosec // no more than MaxDigits
+func (n number) sign() string {
+	if n.negative {
+		return "-"
 	}
-	return Amount{}
+	return ""
 }
