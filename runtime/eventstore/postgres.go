@@ -34,7 +34,7 @@ const last = `last_value - (NOT is_called)::integer`
 // part reads what the one before returns. A transaction that has announced before does not do so again; its setting
 // ends with it. It returns version and position of the last event, how many were stored, and whether the stream moved.
 //
-// Arguments: stream, events, expected version; per event identity, attributes, data, base64; metadata.
+// Arguments: stream, events, expected version; identity, attributes, data, base64 of the event, or arrays of these; metadata.
 const (
 	beginStream = `
 WITH stream AS (
@@ -52,7 +52,11 @@ RETURNING version` + afterStream
 		ELSE 'before' END AS done
 	FROM stream, millrace_events_position
 ), stored AS (
-	INSERT INTO millrace_events (stream, version, identity, attributes, data, base64, metadata)
+	INSERT INTO millrace_events (stream, version, identity, attributes, data, base64, metadata)`
+	oneEvent = `
+	SELECT $1, before + 1, $4, $5, $6, $7, $8 FROM announced WHERE done IS NOT NULL`
+	// manyEvents takes arrays.
+	manyEvents = `
 	SELECT $1, before + place, identity, attributes, data, base64, $8
 	FROM announced, unnest($4::bytea[], $5::text[], $6::bytea[], $7::boolean[]) WITH ORDINALITY AS list(identity, attributes, data, base64, place)
 	WHERE done IS NOT NULL
@@ -90,16 +94,26 @@ func tryPostgres(ctx context.Context, q querier, b batch, conflict string) (a Ap
 	if b.expected == NoStream || b.expected == Any {
 		statement = beginStream
 	}
+	events, args := eventsPostgres(b)
+	a.Stream = b.stream
+	var streams int
+	err = q.QueryRowContext(ctx, statement+events+conflict+afterEvents, args...).Scan(&a.Version, &a.Position, &stored, &streams)
+	return a, stored, streams > 0, err
+}
+
+// eventsPostgres returns the part of the statement that makes rows of events, and all arguments. What makes one costs less.
+func eventsPostgres(b batch) (part string, args []any) {
+	args = []any{b.stream, len(b.rows), int64(b.expected)}
+	if len(b.rows) == 1 {
+		r := b.rows[0]
+		return oneEvent, append(args, r.identity, r.Attributes, r.Data, r.Base64, b.metadata)
+	}
 	identities, attributes := make([][]byte, len(b.rows)), make([]string, len(b.rows))
 	data, base64 := make([][]byte, len(b.rows)), make([]bool, len(b.rows))
 	for i, r := range b.rows {
 		identities[i], attributes[i], data[i], base64[i] = r.identity, r.Attributes, r.Data, r.Base64
 	}
-	a.Stream = b.stream
-	var streams int
-	err = q.QueryRowContext(ctx, statement+conflict+afterEvents, b.stream, len(b.rows), int64(b.expected),
-		identities, attributes, data, base64, b.metadata).Scan(&a.Version, &a.Position, &stored, &streams)
-	return a, stored, streams > 0, err
+	return manyEvents, append(args, identities, attributes, data, base64, b.metadata)
 }
 
 // horizonPostgres looks up the last position that was taken, and then who announced a lower one and has not ended. The order

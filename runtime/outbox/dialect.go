@@ -81,9 +81,14 @@ SELECT position, topic, attributes, failed, error FROM millrace_outbox WHERE fai
 // firstHalf is the first half of the advisory locks of lanes, the other half are the lowest 32 bits of the lane.
 const firstHalf = "1869968482" // "outb" in ASCII
 
-// putStatementPostgres takes the locks in the order of the first argument before it takes the first position. Arguments: locks,
+// putOnePostgres takes the lock before it takes the position. Arguments: lock, topic, lane, attributes, data, base64.
+const putOnePostgres = `
+INSERT INTO millrace_outbox (shard, lane, topic, attributes, data, base64)
+SELECT $3::bigint & 7, $3, $2, $4, $5, $6 WHERE pg_advisory_xact_lock(` + firstHalf + `, $1::integer)::text IS NOT NULL`
+
+// putAllPostgres takes the locks in the order of the first argument before it takes the first position. Arguments: locks,
 // topic; per event lane, attributes, data, base64.
-const putStatementPostgres = `
+const putAllPostgres = `
 WITH locked AS MATERIALIZED (
 	SELECT pg_advisory_xact_lock(` + firstHalf + `, lock)::text AS done FROM unnest($1::integer[]) AS list(lock)
 )
@@ -94,6 +99,10 @@ FROM (SELECT count(done) AS locks FROM locked) AS held,
 WHERE locks > 0 ORDER BY place`
 
 func putPostgres(topic string, rows []row) Statement {
+	if len(rows) == 1 {
+		r := rows[0]
+		return Statement{SQL: putOnePostgres, Args: []any{int32(r.lane), topic, r.lane, r.Attributes, r.Data, r.Base64}} //nolint:gosec // the lowest bits are wanted
+	}
 	locks, lanes := make([]int32, len(rows)), make([]int64, len(rows))
 	attributes, data, base64 := make([]string, len(rows)), make([][]byte, len(rows)), make([]bool, len(rows))
 	for i, r := range rows {
@@ -101,7 +110,7 @@ func putPostgres(topic string, rows []row) Statement {
 		attributes[i], data[i], base64[i] = r.Attributes, r.Data, r.Base64
 	}
 	slices.Sort(locks) // whoever puts events with the same keys locks them in the same order
-	return Statement{SQL: putStatementPostgres, Args: []any{slices.Compact(locks), topic, lanes, attributes, data, base64}}
+	return Statement{SQL: putAllPostgres, Args: []any{slices.Compact(locks), topic, lanes, attributes, data, base64}}
 }
 
 func putSQLite(topic string, rows []row) Statement {

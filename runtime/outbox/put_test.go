@@ -156,30 +156,36 @@ func TestStatementForPgx(t *testing.T) {
 // Who puts an event of a key that another transaction has put one of waits for its end; other keys do not.
 func TestKeysAreLocked(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, database.Postgres, nil)
-	second := make(chan error, 1)
-	err := s.db.Transact(t.Context(), func(tx *sql.Tx) error {
-		if err := s.box.Put(t.Context(), tx, topic, happened("order-1", "1")); err != nil {
-			return err
-		}
-		go func() {
-			second <- s.db.Transact(t.Context(), func(tx *sql.Tx) error {
-				return s.box.Put(t.Context(), tx, topic, happened("order-0", "0"), happened("order-1", "2"))
+	for name, second := range map[string][]event.Event{
+		"one":  {happened("order-1", "2")},
+		"many": {happened("order-0", "0"), happened("order-1", "2")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, database.Postgres, nil)
+			waited := make(chan error, 1)
+			err := s.db.Transact(t.Context(), func(tx *sql.Tx) error {
+				if err := s.box.Put(t.Context(), tx, topic, happened("order-1", "1")); err != nil {
+					return err
+				}
+				go func() {
+					waited <- s.db.Transact(t.Context(), func(tx *sql.Tx) error { return s.box.Put(t.Context(), tx, topic, second...) })
+				}()
+				const waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')"
+				runtimetest.Eventually(t, "the other transaction waits", func() (yes bool) {
+					return tx.QueryRowContext(t.Context(), waits).Scan(&yes) == nil && yes
+				})
+				s.put(t, "order-3", "3")
+				return nil
 			})
-		}()
-		const waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory')"
-		runtimetest.Eventually(t, "the other transaction waits", func() (yes bool) {
-			return tx.QueryRowContext(t.Context(), waits).Scan(&yes) == nil && yes
+			if err := errors.Join(err, <-waited); err != nil {
+				t.Fatal(err)
+			}
+			b := &broker{}
+			if s.relay(t, b); b.ids("order-1") != "1 2" {
+				t.Errorf("published %s", b.ids("order-1"))
+			}
 		})
-		s.put(t, "order-3", "3")
-		return nil
-	})
-	if err := errors.Join(err, <-second); err != nil {
-		t.Fatal(err)
-	}
-	b := &broker{}
-	if s.relay(t, b); b.ids("order-1") != "1 2" {
-		t.Errorf("published %s", b.ids("order-1"))
 	}
 }
 
