@@ -87,8 +87,7 @@ func (h *handler) cancelled(ctx context.Context, e event.Event, off order.Cancel
 	if err != nil {
 		return nil, err
 	}
-	row.rejection = "" // it is this event now that sees to the refund
-	return nil, h.callOff(ctx, e, row, off.Reason)
+	return nil, h.callOff(ctx, e, row.leftAlone(), off.Reason) // it is this event now that sees to the refund
 }
 
 // rejected has the money of an order go back whose goods are not there: at once where it was not told as paid, for nobody can
@@ -99,7 +98,7 @@ func (h *handler) rejected(ctx context.Context, e event.Event, missing inventory
 	row, err := h.end(ctx, e, missing.OrderID, "", reason)
 	for err == nil && row.state == charged {
 		var next payment
-		if next, err = row.reject(e, reason); err == nil {
+		if next, err = row.reject(e, reason, h.now().Add(h.patience)); err == nil {
 			row, err = h.ledger.move(ctx, charged, next)
 		}
 	}

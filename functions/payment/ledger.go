@@ -63,21 +63,22 @@ func (l *ledger) prepare(ctx context.Context) error {
 func (l *ledger) close() error { return l.db.Close() }
 
 const (
-	columns = `order_id, state, customer_id, payment_id, refund_id, amount, currency, by_hand, method, transaction_id, reason, rejection`
+	columns = `order_id, state, customer_id, payment_id, refund_id, amount, currency, by_hand, method, transaction_id, reason, refund_due, rejection`
 
 	insertPayment = `
-INSERT INTO payments (` + columns + `, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, '', $12) ON CONFLICT DO NOTHING`
+INSERT INTO payments (` + columns + `, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12) ON CONFLICT DO NOTHING`
 
 	updatePayment = `
 UPDATE payments
-SET state = $2, customer_id = $3, amount = $4, currency = $5, by_hand = $6, method = $7, transaction_id = $8, reason = $9, rejection = $10, changed = $11
-WHERE order_id = $1 AND state = $12`
+SET state = $2, customer_id = $3, amount = $4, currency = $5, by_hand = $6, method = $7, transaction_id = $8, reason = $9,
+	refund_due = $10, rejection = $11, changed = $12
+WHERE order_id = $1 AND state = $13`
 
 	selectPayment = `SELECT ` + columns + ` FROM payments WHERE order_id = $1`
 
-	selectRejected = `SELECT order_id FROM payments WHERE rejection <> '' AND changed <= $1 ORDER BY changed LIMIT $2`
+	selectDue = `SELECT order_id FROM payments WHERE refund_due > 0 AND refund_due <= $1 ORDER BY refund_due LIMIT $2`
 
-	claimRejected = `UPDATE payments SET changed = $3 WHERE order_id = $1 AND rejection <> '' AND changed <= $2 RETURNING ` + columns
+	claimDue = `UPDATE payments SET refund_due = $3 WHERE order_id = $1 AND refund_due > 0 AND refund_due <= $2 RETURNING ` + columns
 )
 
 // add makes the row of an order, together with the events that tell of it, and returns it. Where the order has a row already
@@ -92,8 +93,8 @@ func (l *ledger) add(ctx context.Context, p payment, tell ...event.Event) (row p
 // returns it. Where the row is in another state already nothing changes, and that row is returned.
 func (l *ledger) move(ctx context.Context, from state, p payment, tell ...event.Event) (payment, error) {
 	row, _, err := l.change(ctx, p, tell, updatePayment,
-		p.orderID, p.state, p.customerID, p.amount.String(), p.currency, p.byHand, p.method, p.transactionID, p.reason, p.rejection,
-		l.now().UnixMicro(), from)
+		p.orderID, p.state, p.customerID, p.amount.String(), p.currency, p.byHand, p.method, p.transactionID, p.reason,
+		p.refundDue, p.rejection, l.now().UnixMicro(), from)
 	return row, err
 }
 
@@ -142,9 +143,9 @@ func failure(ctx context.Context, orderID string, err error) error {
 	return function.Unavailable(dependency, err)
 }
 
-// rejectedBefore returns some orders whose goods are not there since a while, the oldest first, and whose money is still to go back.
-func (l *ledger) rejectedBefore(ctx context.Context, at time.Time, limit int) (orders []string, err error) {
-	rows, err := l.db.Read().QueryContext(ctx, selectRejected, at.UnixMicro(), limit)
+// refundsDue returns some orders whose money the chore is to give back, the oldest first.
+func (l *ledger) refundsDue(ctx context.Context, limit int) (orders []string, err error) {
+	rows, err := l.db.Read().QueryContext(ctx, selectDue, l.now().UnixMicro(), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -159,11 +160,11 @@ func (l *ledger) rejectedBefore(ctx context.Context, at time.Time, limit int) (o
 	return orders, rows.Err()
 }
 
-// claim returns the row of an order that rejectedBefore returned, and has it returned again only after the same while.
-// Where the order is none of those any more, or somebody else has claimed it, the row has no rejection.
-func (l *ledger) claim(ctx context.Context, orderID string, before time.Time) (row payment, err error) {
+// claim returns the row of an order whose refund is due, which then is due again only at some later time. Where it is not due any
+// more, for instance because somebody else has claimed it, the row is empty.
+func (l *ledger) claim(ctx context.Context, orderID string, again time.Time) (row payment, err error) {
 	err = l.db.Transact(ctx, func(tx *sql.Tx) error {
-		row, err = scan(tx.QueryRowContext(ctx, claimRejected, orderID, before.UnixMicro(), l.now().UnixMicro()))
+		row, err = scan(tx.QueryRowContext(ctx, claimDue, orderID, l.now().UnixMicro(), again.UnixMicro()))
 		if errors.Is(err, sql.ErrNoRows) {
 			row, err = payment{}, nil
 		}
@@ -181,7 +182,7 @@ func scan(row *sql.Row) (payment, error) {
 		amount string
 	)
 	err := row.Scan(&p.orderID, &p.state, &p.customerID, &p.id, &p.refundID, &amount, &p.currency, &p.byHand, &p.method, &p.transactionID,
-		&p.reason, &p.rejection)
+		&p.reason, &p.refundDue, &p.rejection)
 	if err != nil {
 		return payment{}, err
 	}

@@ -84,7 +84,7 @@ func TestBooksAndEventsTellTheSameStory(t *testing.T) {
 					rt.Errorf("without a fault: %s", verdict)
 				}
 			}
-			if err := s.wait(longEnough); err != nil {
+			if err := s.insistWait(longEnough); err != nil {
 				rt.Error(err)
 			}
 			s.requireStory(rt, id, s.told()[id], deliveries)

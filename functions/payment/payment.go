@@ -53,7 +53,9 @@ type payment struct {
 	transactionID string
 	// reason is why the charge was declined, or why the order was called off.
 	reason string
-	// rejection is the event that rejected the order, without its data, where the chore is to see to the refund; else empty.
+	// refundDue is when the chore gives the money back, in microseconds since 1970, and rejection the event that it answers
+	// then, without its data. 0: it does not.
+	refundDue int64
 	rejection string
 }
 
@@ -86,8 +88,14 @@ func (p payment) paidBy(told order.Paid) payment {
 // in returns p in another state. What rejected the order is remembered as long as its money is still to go back.
 func (p payment) in(s state) payment {
 	if p.state = s; s != rejected && s != refunding {
-		p.rejection = ""
+		p = p.leftAlone()
 	}
+	return p
+}
+
+// leftAlone returns p with nothing for the chore to do.
+func (p payment) leftAlone() payment {
+	p.refundDue, p.rejection = 0, ""
 	return p
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
@@ -25,8 +26,7 @@ func (h *handler) chore() function.Chore {
 // refundDue gives back the money of orders that were rejected a while ago. One that the provider refuses holds up no other; a
 // provider that is down is not asked for the next.
 func (h *handler) refundDue(ctx context.Context) error {
-	before := h.now().Add(-h.patience)
-	due, err := h.ledger.rejectedBefore(ctx, before, refundsPage)
+	due, err := h.ledger.refundsDue(ctx, refundsPage)
 	if err != nil {
 		return fmt.Errorf("look up which rejected orders are to get their money back: %w", err)
 	}
@@ -44,8 +44,8 @@ func (h *handler) refundDue(ctx context.Context) error {
 // refundRejected gives back the money of an order as the answer to the event that rejected it. It is tried again when the
 // patience has passed once more, whatever it ends with.
 func (h *handler) refundRejected(ctx context.Context, orderID string) error {
-	row, err := h.ledger.claim(ctx, orderID, h.now().Add(-h.patience))
-	if err != nil || row.rejection == "" {
+	row, err := h.ledger.claim(ctx, orderID, h.now().Add(h.patience))
+	if err != nil || row.refundDue == 0 {
 		return err
 	}
 	var e event.Event
@@ -55,8 +55,8 @@ func (h *handler) refundRejected(ctx context.Context, orderID string) error {
 	return h.callOff(ctx, e, row, row.reason)
 }
 
-// reject notes that the goods of a charged order are not there, as e tells, and since when.
-func (p payment) reject(e event.Event, reason string) (payment, error) {
+// reject returns p as that of an order whose goods are not there, as e tells, and whose money goes back at some time.
+func (p payment) reject(e event.Event, reason string, at time.Time) (payment, error) {
 	named := e.Clone()
 	named.DataEncoded = nil
 	text, err := named.MarshalJSON()
@@ -64,6 +64,6 @@ func (p payment) reject(e event.Event, reason string) (payment, error) {
 		return p, function.Permanent(err)
 	}
 	p = p.in(rejected)
-	p.rejection, p.reason = string(text), provider.Line(reason)
+	p.refundDue, p.rejection, p.reason = at.UnixMicro(), string(text), provider.Line(reason)
 	return p, nil
 }

@@ -77,7 +77,7 @@ func TestAShippedOrderKeepsItsMoneyThoughItsGoodsAreRejected(t *testing.T) {
 // requireKept checks that the money of the order 12345 is kept however long nobody cancels it, and goes back when somebody does.
 func (s *shop) requireKept() {
 	s.Helper()
-	if err := s.wait(longEnough); err != nil {
+	if err := s.insistWait(longEnough); err != nil {
 		s.Error(err)
 	}
 	s.requireTold("processed")
@@ -102,12 +102,12 @@ func TestARejectedOrderThatNobodyFollowsGetsItsMoneyBack(t *testing.T) {
 		}
 		s.requireTold("processed")
 		for _, d := range []time.Duration{0, 14 * time.Minute} {
-			if err := s.wait(d); err != nil {
+			if err := s.insistWait(d); err != nil {
 				t.Error(err)
 			}
 			s.requireTold()
 		}
-		if err := s.wait(longEnough); err != nil {
+		if err := s.insistWait(longEnough); err != nil {
 			t.Error(err)
 		}
 		got := s.told()["12345"]
@@ -119,7 +119,7 @@ func TestARejectedOrderThatNobodyFollowsGetsItsMoneyBack(t *testing.T) {
 			t.Errorf("told %+v", r)
 		}
 		s.tell(rejectedOrder("12345"), cancelledOrder("12345"))
-		if err := s.wait(longEnough); err != nil {
+		if err := s.insistWait(longEnough); err != nil {
 			t.Error(err)
 		}
 		s.requireTold()
@@ -160,7 +160,7 @@ func TestARefundThatIsDueIsTriedAgain(t *testing.T) {
 		if err := s.provider.SetMode(paymentprovider.Mode{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.wait(longEnough); err != nil {
+		if err := s.insistWait(longEnough); err != nil {
 			t.Error(err)
 		}
 		s.requireTold("processed", "refunded")
@@ -179,7 +179,7 @@ func TestARefundThatIsRefusedHoldsUpNoOther(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.wait(longEnough); err == nil || !strings.Contains(err.Error(), "refund of order 1:") {
+		if err := s.insistWait(longEnough); err == nil || !strings.Contains(err.Error(), "refund of order 1:") {
 			t.Errorf("got %v", err)
 		}
 		s.requireTold("processed", "refunded")
@@ -203,7 +203,7 @@ func TestManyRefundsAreDue(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := s.wait(longEnough); err != nil {
+		if err := s.insistWait(longEnough); err != nil {
 			t.Error(err)
 		}
 	}
