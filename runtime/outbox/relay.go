@@ -58,6 +58,10 @@ func (b *Outbox) relay(ctx context.Context, publish function.Publish) (published
 		}
 		err = errors.Join(err, b.settle(ctx, l, p, last))
 		published += len(p.acknowledged)
+		if err != nil && !last { // to go on would be to publish the same events again
+			l.end()
+			return published, false, errors.Join(err, b.settle(ctx, l, newPass(), true))
+		}
 		if last {
 			return published, more && err == nil, err
 		}
