@@ -90,9 +90,9 @@ func (h *handler) cancelled(ctx context.Context, e event.Event, off order.Cancel
 	return nil, h.callOff(ctx, e, row.leftAlone(), off.Reason) // it is this event now that sees to the refund
 }
 
-// rejected has the money of an order go back whose goods are not there: at once where it was not told as paid, for nobody can
-// have shipped it. Otherwise whoever follows the order decides, who may have shipped it before they heard of this, and says
-// so by cancelling it. Where it is not known yet whether somebody does, the order waits for them.
+// rejected has the money of an order go back whose goods are not there: at once where nobody was told that it came in, so that
+// nobody can have shipped the order. Otherwise whoever follows the order decides, who may have shipped it before they heard
+// of this, and cancels it or not. Where it is not known yet whether somebody does, the order waits for them.
 func (h *handler) rejected(ctx context.Context, e event.Event, missing inventory.Rejected) ([]event.Event, error) {
 	reason := cmp.Or(missing.Reason, "out of stock")
 	row, err := h.end(ctx, e, missing.OrderID, "", reason)
