@@ -199,7 +199,8 @@ func (s *shop) deliver(t fataler, e event.Event) (dropped string) {
 	t.Helper()
 	out, err := s.process.Handle(t.Context(), e)
 	if errors.Is(err, function.ErrPassedBy) {
-		return ""
+		why, _ := strings.CutSuffix(err.Error(), function.ErrPassedBy.Error())
+		return strings.TrimSuffix(why, ": ")
 	}
 	if drop, ok := errors.AsType[*function.DropError](err); ok {
 		return drop.Reason

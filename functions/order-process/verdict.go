@@ -11,7 +11,7 @@ import (
 
 // errForeign finishes an event about an order that the store does not know: somebody else's. An own one cannot be missing,
 // since what tells of it is published only when it is stored.
-var errForeign = function.Drop("the order is none of this store")
+var errForeign = fmt.Errorf("the order is none of this store: %w", function.ErrPassedBy)
 
 // verdict says what becomes of an event whose change failed.
 //

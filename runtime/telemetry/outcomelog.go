@@ -80,7 +80,7 @@ func (l *OutcomeLog) reads(level slog.Level) bool { return l.log.Enabled(context
 func (l *OutcomeLog) dropped(o *pipeline.Outcome) {
 	if errors.Is(o.Err, function.ErrPassedBy) {
 		if l.reads(slog.LevelDebug) {
-			l.write(slog.LevelDebug, "passed by", o)
+			l.write(slog.LevelDebug, "passed by", o, slog.Any("reason", o.Err))
 		}
 		return
 	}
