@@ -162,6 +162,7 @@ func TestProjectionsOfNoDatabase(t *testing.T) {
 		"no server":    {[]string{"projections", "--database", "postgres://u:hunter2@127.0.0.1:1/db"}, exitUnreachable, "127.0.0.1:1"},
 		"garbled":      {[]string{"projections", "--database", "postgres://u:hunter2@h:port/db"}, exitUsage, "DATABASE_URL"},
 		"remote":       {[]string{"projections", "--database", "postgres://u:hunter2@db.example/db"}, exitUsage, "TLS"},
+		"unknown kind": {[]string{"projections", "--database", "mysql://u:hunter2@db.example/db"}, exitUsage, "names a server"},
 		"nothing said": {[]string{"projections"}, exitUsage, "--database FILE"},
 		"misspelt":     {[]string{"projections", "rebuild", "order-veiw", "--database", empty}, exitUsage, "one of the closest, order-view"},
 		"not there":    {[]string{"projections", "rebuild", "order-view", "--database", empty}, exitNothing, "has no projections"},

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/millrace/millrace/runtime/config"
 )
@@ -30,7 +31,7 @@ func (c Config) Validate() error {
 		return config.Problem{Variable: "DATABASE_URL", What: "must be set: the file of the SQLite database, or the URL of PostgreSQL"}
 	}
 	if kind == SQLite {
-		return nil
+		return c.validateFile()
 	}
 	verifies, err := VerifiesPostgres(c.URL.Reveal())
 	if err != nil {
@@ -39,6 +40,14 @@ func (c Config) Validate() error {
 	if !verifies && !c.AllowPlaintext {
 		return config.Problem{Variable: "DATABASE_URL", What: "must ask for TLS with a verified certificate where the server is remote: " +
 			"sslmode=verify-full (DATABASE_ALLOW_PLAINTEXT=true goes without)"}
+	}
+	return nil
+}
+
+// validateFile tells where a server is taken for a file: errors name files, and the URL of a server may hold a password.
+func (c Config) validateFile() error {
+	if strings.Contains(c.URL.Reveal(), "://") {
+		return config.Problem{Variable: "DATABASE_URL", What: "names a server: set DATABASE=postgres, or DATABASE_URL to the file of the SQLite database"}
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ func TestConfig(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, kind, url, allow, want string }{
 		{name: "sqlite by default", url: "shop.db"},
+		{name: "a server for a file", url: "postgres://u:hunter2@db.example/db", want: "DATABASE_URL names a server: set DATABASE=postgres"},
+		{name: "another server", kind: "sqlite", url: "mysql://u:hunter2@db.example/db", want: "DATABASE_URL names a server"},
 		{name: "nowhere", want: "DATABASE_URL must be set"},
 		{name: "unknown", kind: "redis", url: "redis://:hunter2@h", want: "DATABASE must be one of sqlite, postgres"},
 		{name: "here", kind: "postgres", url: "postgres://u:hunter2@localhost/db"},
