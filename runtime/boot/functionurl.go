@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -53,26 +54,30 @@ type urlAnswer struct {
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 }
 
-// Invoke answers one request. An error means that the event is none.
-func (u *functionURL) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+// Invoke answers one request, and tells whether it may have changed something. An error means that the event is none.
+func (u *functionURL) Invoke(ctx context.Context, payload []byte) (answer []byte, changes bool, err error) {
 	var event urlRequest
 	if err := json.Unmarshal(payload, &event, jsontext.AllowInvalidUTF8(true)); err != nil {
-		return nil, fmt.Errorf("the event of a function URL: %w", withoutValue(err))
+		return nil, false, fmt.Errorf("the event of a function URL: %w", withoutValue(err))
 	}
 	if event.Context.HTTP.Method == "" {
-		return nil, errors.New("the event has no requestContext.http.method: this program answers to a function URL, " +
+		return nil, false, errors.New("the event has no requestContext.http.method: this program answers to a function URL, " +
 			"an HTTP API with payloads of version 2.0, or a schedule")
 	}
 	ctx, _, cancel := withMargin(ctx)
 	defer cancel()
 	r, err := event.request(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	w := &buffered{header: http.Header{}, head: r.Method == http.MethodHead}
 	u.serve(w, r)
-	return u.encode(ctx, w)
+	answer, err = u.encode(ctx, w)
+	return answer, !slices.Contains(safeMethods, r.Method), err
 }
+
+// safeMethods change nothing (RFC 9110, section 9.2.1).
+var safeMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
 // serve has the handler answer. One that cuts its answer off gets a 502 in its place: there is nothing to cut.
 func (u *functionURL) serve(w *buffered, r *http.Request) {

@@ -197,7 +197,7 @@ func (d *lambdaDoor) serve(ctx context.Context, started func()) {
 }
 
 // Invoke handles one event: the records of a trigger, of which it returns those that are not finished, a request to a function URL,
-// or what a schedule sends. Chores run before the answer, whatever it is: afterwards the process is frozen.
+// or what a schedule sends. Chores run before the answer: afterwards the process is frozen.
 func (d *lambdaDoor) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	d.running.RLock()
 	defer d.running.RUnlock()
@@ -216,12 +216,27 @@ func (d *lambdaDoor) answer(ctx context.Context, payload []byte) (answer []byte,
 	case isScheduled(payload):
 		return []byte("{}"), d.runChores(ctx)
 	case d.url != nil:
-		answer, err = d.url.Invoke(ctx, payload)
+		return d.answerRequest(ctx, payload)
 	default:
 		answer, err = d.trigger.Invoke(ctx, payload)
 		d.metrics.HandedBack(bytes.Count(answer, []byte(`"itemIdentifier"`)))
 	}
 	_ = d.runChores(ctx) // their errors were told; the event was handled nevertheless
+	return answer, err
+}
+
+// behindRequest is how long the chores behind a request may hold its answer back, all together. What they leave is for those
+// behind the next one, and for a schedule.
+const behindRequest = 2 * time.Second
+
+// answerRequest answers a request to a function URL, and runs the chores where it may have left them something to do.
+func (d *lambdaDoor) answerRequest(ctx context.Context, payload []byte) ([]byte, error) {
+	answer, changes, err := d.url.Invoke(ctx, payload)
+	if changes {
+		ctx, cancel := context.WithTimeout(ctx, behindRequest)
+		defer cancel()
+		_ = d.runChores(ctx) // as in answer
+	}
 	return answer, err
 }
 

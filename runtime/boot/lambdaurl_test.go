@@ -308,6 +308,26 @@ func TestAChoreThatDoesNotReturnCostsNoAnswer(t *testing.T) {
 	})
 }
 
+// Whoever waits for an answer waits neither for Kafka nor for a database that says nothing.
+func TestAChoreThatDoesNotReturnHardlyHoldsARequestBack(t *testing.T) {
+	t.Parallel()
+	p := startProgram(t, with(samLocal, childGroups, "", childService, "shop", childChore, "waits"))
+	for i, method := range []string{"GET", "HEAD", "OPTIONS"} {
+		if got := p.invoke(t, fmt.Sprint(i), urlEvent(method, "/echo/", "", nil)); got.failed || !strings.Contains(got.body, `"statusCode":202`) {
+			t.Errorf("%s: answer %+v", method, got)
+		}
+	}
+	if strings.Contains(p.stderr.String(), "cut off") {
+		t.Error("chores ran behind requests that change nothing")
+	}
+	began := time.Now()
+	got := p.invoke(t, "post", urlEvent("POST", "/orders", "{}", nil))
+	if took := time.Since(began); took > 10*time.Second || got.failed || !strings.Contains(got.body, `"statusCode":201`) {
+		t.Errorf("answer %+v after %s", got, took)
+	}
+	runtimetest.Eventually(t, "the log says so", func() bool { return strings.Contains(p.stderr.String(), "a chore was cut off") })
+}
+
 func TestAServiceOnLambdaThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	_, environment := onLambda(t, nil)
