@@ -42,26 +42,29 @@ func newDialect(kind database.Kind) *dialect {
 	if kind == database.Postgres {
 		list := func(n int) string { return fmt.Sprintf("= ANY ($%d::bigint[])", n) }
 		return &dialect{
-			statements: newStatements(nowPostgres, list),
+			statements: newStatements(nowPostgres, list, " FOR UPDATE SKIP LOCKED"),
 			put:        putPostgres,
 			list:       func(numbers []int64) any { return numbers },
 		}
 	}
 	list := func(n int) string { return fmt.Sprintf("IN (SELECT value FROM json_each($%d))", n) }
-	return &dialect{statements: newStatements(nowSQLite, list), put: putSQLite, list: listSQLite}
+	return &dialect{statements: newStatements(nowSQLite, list, ""), put: putSQLite, list: listSQLite}
 }
 
 // newStatements returns the statements for a database with the expression now. list returns the condition that a column is in the
-// list that is the n-th argument.
-func newStatements(now string, list func(n int) string) statements {
+// list that is the n-th argument. unlocked has a query lock its rows, and leave out those that others have locked.
+func newStatements(now string, list func(n int) string, unlocked string) statements {
 	// A lane rests while its first event, which failed, is not due.
 	resting := `SELECT 1 FROM millrace_outbox AS first WHERE first.failed > 0 AND first.due > ` + now + ` AND first.lane = o.lane`
 	return statements{
 		free: `
 SELECT s.shard FROM millrace_outbox_shards AS s
 WHERE s.until <= ` + now + ` AND EXISTS (SELECT 1 FROM millrace_outbox AS o WHERE o.shard = s.shard AND NOT EXISTS (` + resting + `))`,
+		// A shard that somebody hangs with is passed by: shards have no order among them.
 		lease: `
-UPDATE millrace_outbox_shards SET owner = $1, until = ` + now + ` + $2 WHERE until <= ` + now + ` AND shard ` + list(3) + ` RETURNING shard`,
+UPDATE millrace_outbox_shards SET owner = $1, until = ` + now + ` + $2 WHERE until <= ` + now + ` AND shard IN (
+	SELECT shard FROM millrace_outbox_shards WHERE until <= ` + now + ` AND shard ` + list(3) + unlocked + `
+) RETURNING shard`,
 		renew:   `UPDATE millrace_outbox_shards SET until = ` + now + ` + $2 WHERE owner = $1 AND until > ` + now,
 		release: `UPDATE millrace_outbox_shards SET owner = '', until = 0 WHERE owner = $1`,
 		read: `
