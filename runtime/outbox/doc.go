@@ -42,7 +42,10 @@
 // more, that is.
 //
 // Rows are not claimed one by one (FOR UPDATE SKIP LOCKED), which would give the second event of a key to a relay while the first
-// is still with another.
+// is still with another. Shards are: one whose row is locked by a process that hangs keeps nobody from the others.
+//
+// A relay that finds a shard leased leaves what is in it to the one that has it, which therefore looks once more after it gave
+// its shards back.
 //
 // # Failures
 //

@@ -38,21 +38,35 @@ func (b *Outbox) Relay(ctx context.Context, publish function.Publish) (published
 	return published, err
 }
 
-// relay is Relay, and tells whether more was due when its time was over.
+// relay is Relay, and tells whether more was due when its time was over. It looks once more after it gave its shards back: who
+// committed while they were leased found them so, and left it to this relay, which may have read its last page before.
 func (b *Outbox) relay(ctx context.Context, publish function.Publish) (published int, more bool, err error) {
-	l, err := b.acquire(ctx)
-	if l == nil {
-		return 0, false, err
+	for until := time.Now().Add(runTime); ; {
+		l, err := b.acquire(ctx)
+		if l == nil {
+			return published, false, err
+		}
+		n, more, err := b.drain(ctx, l, until, publish)
+		published += n
+		over := time.Now().After(until)
+		if more || over || err != nil || ctx.Err() != nil {
+			return published, (more || over) && err == nil, err
+		}
 	}
+}
+
+// drain publishes what is due in the shards of a lease until nothing is, and gives them back. more tells that its time was over
+// before.
+func (b *Outbox) drain(ctx context.Context, l *lease, until time.Time, publish function.Publish) (published int, more bool, err error) {
 	defer l.end()
-	for began := time.Now(); ; {
+	for {
 		var p *pass
 		p, more, err = b.next(l)
 		if err == nil {
 			err = p.publish(l, publish)
 		}
 		more = more || len(p.lanes) > 0
-		last := err != nil || !more || !l.holds() || time.Since(began) > runTime
+		last := err != nil || !more || !l.holds() || time.Now().After(until)
 		if last {
 			l.end()
 		}
@@ -63,7 +77,7 @@ func (b *Outbox) relay(ctx context.Context, publish function.Publish) (published
 			return published, false, errors.Join(err, b.settle(ctx, l, newPass(), true))
 		}
 		if last {
-			return published, more && err == nil, err
+			return published, more, err
 		}
 	}
 }

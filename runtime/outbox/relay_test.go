@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"github.com/millrace/millrace/runtime/database"
 	"github.com/millrace/millrace/runtime/function"
 	"github.com/millrace/millrace/runtime/outbox"
 	"github.com/millrace/millrace/runtime/runtimetest"
@@ -295,6 +297,50 @@ func TestADatabaseThatTakesNoNote(t *testing.T) {
 	execute("DROP TRIGGER broken")
 	if n := s.relay(t, b); n != events {
 		t.Errorf("published %d, want %d", n, events)
+	}
+}
+
+// What is committed while another relay has the shard, which its own relay therefore passes by, is published by that other one.
+func TestWhatComesDuringARun(t *testing.T) {
+	t.Parallel()
+	each(t, nil, func(t *testing.T, s stage) {
+		_, other := s.open(t, nil)
+		b := &broker{}
+		s.put(t, "order-1", "1")
+		published, err := s.box.Relay(t.Context(), func(ctx context.Context, topic string, events ...event.Event) []error {
+			if b.calls == 0 {
+				s.put(t, "order-1", "2")
+				if n, err := other.Relay(t.Context(), b.publish); n != 0 || err != nil {
+					t.Errorf("the other one published %d, %v", n, err)
+				}
+			}
+			return b.publish(ctx, topic, events...)
+		})
+		if published != 2 || err != nil || b.ids("order-1") != "1 2" {
+			t.Errorf("published %d, %v: %s", published, err, b.ids("order-1"))
+		}
+	})
+}
+
+// A relay whose transaction hangs keeps nobody from the other shards.
+func TestARelayThatHangsWithAShard(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, database.Postgres, nil)
+	for k := range 40 {
+		s.put(t, fmt.Sprintf("order-%d", k), "1")
+	}
+	tx, err := s.db.Write().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(t.Context(), "UPDATE millrace_outbox_shards SET owner = 'hangs' WHERE shard = 0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if n, err := s.box.Relay(ctx, (&broker{}).publish); n < 20 || n >= 40 || err != nil {
+		t.Errorf("published %d, %v", n, err)
 	}
 }
 
