@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,10 +103,10 @@ func (h *handler) rejected(ctx context.Context, e event.Event, missing inventory
 			row, err = h.ledger.move(ctx, charged, next)
 		}
 	}
-	if err != nil || row.state == rejected || row.state == followed {
+	if err != nil {
 		return nil, err
 	}
-	return nil, h.callOff(ctx, e, row, reason)
+	return nil, h.callOff(ctx, e, row, reason, rejected, followed)
 }
 
 // end returns the row of an order that is to be called off, which is cancelled where the order was not seen before.
@@ -120,9 +121,10 @@ func (h *handler) end(ctx context.Context, e event.Event, orderID, customerID, r
 }
 
 // callOff gives back what came in for an order, and sees to it that nothing more does. It goes on from wherever the order
-// stands, by one state at a time.
-func (h *handler) callOff(ctx context.Context, e event.Event, row payment, reason string) (err error) {
-	for err == nil {
+// stands, by one state at a time, and leaves one alone that is in a state that is spared, also where somebody else has just
+// brought it there.
+func (h *handler) callOff(ctx context.Context, e event.Event, row payment, reason string, spared ...state) (err error) {
+	for err == nil && !slices.Contains(spared, row.state) {
 		next := row
 		next.reason = provider.Line(reason)
 		switch row.state {

@@ -48,11 +48,16 @@ func (h *handler) refundRejected(ctx context.Context, orderID string) error {
 	if err != nil || row.refundDue == 0 {
 		return err
 	}
+	return h.refundClaimed(ctx, row)
+}
+
+// refundClaimed gives back the money of an order, unless somebody has told since row was read that they follow it.
+func (h *handler) refundClaimed(ctx context.Context, row payment) error {
 	var e event.Event
 	if err := e.UnmarshalJSON([]byte(row.rejection)); err != nil {
-		return fmt.Errorf("payment of order %s: the event that rejected it: %w", orderID, err)
+		return fmt.Errorf("payment of order %s: the event that rejected it: %w", row.orderID, err)
 	}
-	return h.callOff(ctx, e, row, row.reason)
+	return h.callOff(ctx, e, row, row.reason, followed)
 }
 
 // reject returns p as that of an order whose goods are not there, as e tells, and whose money goes back at some time.

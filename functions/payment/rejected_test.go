@@ -91,6 +91,47 @@ func (s *shop) requireKept() {
 	}
 }
 
+// The chore has looked at a rejected order when it is told as paid.
+func TestAnOrderThatIsFollowedWhileItsRefundBeginsKeepsItsMoney(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		s.tell(created("12345", "99.90"), rejectedOrder("12345"))
+		s.passed.Add(int64(longEnough))
+		row, err := s.ledger.claim(t.Context(), "12345", s.now().Add(s.patience))
+		if err != nil || row.state != rejected {
+			t.Fatalf("claimed %+v, %v", row, err)
+		}
+		s.tell(s.confirmed("12345"))
+		if err := s.refundClaimed(t.Context(), row); err != nil {
+			t.Error(err)
+		}
+		s.requireKept()
+	})
+}
+
+// A process that lost its partition charges a rejected order, while its successor hears that the order is paid.
+func TestAnOrderThatIsFollowedWhileItIsChargedKeepsItsMoney(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		placed := s.event(created("12345", "99.90"))
+		if err := s.handleUnder(refuse, placed); err == nil {
+			t.Fatal("charged though the provider is down")
+		}
+		s.front.before(func() {
+			if err := s.insist(placed); err != nil {
+				t.Error(err)
+			}
+			for _, charge := range s.provider.Charges("12345") {
+				if err := s.insist(s.event(paid("12345", "99.90", charge.ID))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		s.tell(rejectedOrder("12345"))
+		s.requireKept()
+	})
+}
+
 // An order that nobody tells as paid is nobody's whom the payment service could wait for.
 func TestARejectedOrderThatNobodyFollowsGetsItsMoneyBack(t *testing.T) {
 	t.Parallel()

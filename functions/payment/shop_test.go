@@ -274,6 +274,8 @@ type front struct {
 	fault fault
 	// gone ends the attempt that asks.
 	gone context.CancelFunc
+	// meanwhile is what happens before the next request arrives.
+	meanwhile func()
 }
 
 func newFront(t testing.TB, provider string) *front {
@@ -301,8 +303,12 @@ func newFront(t testing.TB, provider string) *front {
 
 func (f *front) pass(provider http.Handler, w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	kind, gone := f.fault, f.gone
+	kind, gone, meanwhile := f.fault, f.gone, f.meanwhile
+	f.meanwhile = nil
 	f.mu.Unlock()
+	if meanwhile != nil {
+		meanwhile()
+	}
 	switch kind {
 	case refuse:
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -340,4 +346,11 @@ func (f *front) set(kind fault, gone context.CancelFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fault, f.gone = kind, gone
+}
+
+// before has something happen before the next request arrives.
+func (f *front) before(happens func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.meanwhile = happens
 }
