@@ -62,9 +62,9 @@
 //
 // An order that is told again with another amount or currency keeps the first, and the event is dropped, which is counted
 // and logged with an [*AmountError]. So is a payment by hand of an order that was charged. Where the provider cannot be
-// reached, is slow or answers 5xx, or the database stores nothing, records wait and no attempt is spent. What the provider
-// refuses for another reason than a decline is dead-lettered: the row stays as it is, and a replay goes on from there. The
-// package provider below internal has the whole table.
+// reached, is slow, answers 5xx or still works on the same request, or the database stores nothing, records wait and no
+// attempt is spent. What the provider refuses for another reason than a decline is dead-lettered: the row stays as it is, and
+// a replay goes on from there. The package provider below internal has the whole table.
 //
 // # Environment
 //

@@ -116,10 +116,10 @@ func TestAnswers(t *testing.T) {
 		{"no such transaction", 404, refused, function.DeadLetter, "answered 404, some_code"},
 		{"no such method", 405, "", function.Broken, "answered 405"},
 		{"slow request", 408, "", function.Broken, "answered 408"},
-		{"under way", 409, refused, function.Retry, "answered 409, some_code"},
+		{"under way", 409, refused, function.Broken, "answered 409, some_code"},
 		{"key reused", 422, refused, function.DeadLetter, "answered 422, some_code"},
 		{"odd code", 422, `{"code":"Canary!"}`, function.DeadLetter, "answered 422"},
-		{"too early", 425, "", function.Retry, "answered 425"},
+		{"too early", 425, "", function.Broken, "answered 425"},
 		{"too many", 429, "", function.Broken, "answered 429"},
 		{"broken", 500, refused, function.Broken, "answered 500"},
 		{"down", 503, "", function.Broken, "answered 503"},
@@ -140,6 +140,19 @@ func TestAnswers(t *testing.T) {
 			}
 			requireDependency(t, err)
 		})
+	}
+}
+
+// A request that is still being worked on spends no attempt, and says nothing against the provider: other orders are charged.
+func TestARequestThatIsUnderWayIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusConflict, http.StatusTooEarly} {
+		url := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		_, err := newClient(t, url, nil).Charge(t.Context(), "pay_1", charge)
+		wait, waits := errors.AsType[*function.WaitError](err)
+		if _, down := errors.AsType[*function.UnavailableError](err); !waits || wait.Circuit != "" || down {
+			t.Errorf("%d: got %#v", status, err)
+		}
 	}
 }
 

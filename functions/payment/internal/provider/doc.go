@@ -24,7 +24,8 @@
 //	no answer, 3xx, 401, 403, 408, 429, 5xx    function.Unavailable: it is down, busy, elsewhere, or does not know the key of
 //	                                           the account; none of it is the order's fault
 //	404, 405 without a code in the body        the same: whoever answered is no provider
-//	409, 425                                   a plain error: the same request is still being worked on
+//	409, 425                                   *function.WaitError: the same request is still being worked on, and the
+//	                                           provider is well
 //	any other                                  function.Permanent: the request can never be fulfilled
 //
 // # Trust

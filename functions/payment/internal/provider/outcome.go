@@ -59,7 +59,7 @@ func (c *Client) outcome(status int, content []byte) error {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
 		return function.Unavailable(Dependency, err)
 	case http.StatusConflict, http.StatusTooEarly:
-		return err
+		return &function.WaitError{Err: err}
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
 		if told.Code == "" {
 			return function.Unavailable(Dependency, err)
