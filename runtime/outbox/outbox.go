@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -48,6 +49,8 @@ type Outbox struct {
 	dialect *dialect
 	options Options
 	wake    chan struct{}
+	// warned is when it was last told that what waits could not be counted, in nanoseconds since 1970.
+	warned atomic.Int64
 }
 
 // New returns the outbox in a database, in which it creates its tables, or brings those of an older release up to date. The

@@ -344,6 +344,29 @@ func TestARelayThatHangsWithAShard(t *testing.T) {
 	}
 }
 
+// A count that fails is told of, but not every time that metrics are asked for; a program that ends is not told of.
+func TestACountThatFails(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	s := newStage(t, "sqlite", &outbox.Options{Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	measure := s.box.Chore().Measure
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := measure(ended); err == nil || log.Len() > 0 {
+		t.Errorf("error %v, the log says %s", err, &log)
+	}
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for range 3 {
+		if _, err := measure(late); err == nil {
+			t.Error("no error")
+		}
+	}
+	if n := strings.Count(log.String(), `"level":"WARN"`); n != 1 || !strings.Contains(log.String(), "deadline exceeded") {
+		t.Errorf("%d warnings: %s", n, &log)
+	}
+}
+
 func TestStatsNameAHundred(t *testing.T) {
 	t.Parallel()
 	each(t, nil, func(t *testing.T, s stage) {

@@ -2,14 +2,19 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/runtime/internal/eventrow"
 )
 
-// maxStuck is how many stuck keys Stats names.
-const maxStuck = 100
+const (
+	// maxStuck is how many stuck keys Stats names.
+	maxStuck = 100
+	// warnInterval is how often it is told at most that metrics stand still.
+	warnInterval = time.Minute
+)
 
 // Stats tells how far publishing is behind.
 type Stats struct {
@@ -54,12 +59,24 @@ func (b *Outbox) Stats(ctx context.Context) (Stats, error) {
 	return s, wrap("look for events that are stuck", err)
 }
 
-// measure is what metrics show of Stats.
+// measure is what metrics show of Stats. They stand still while it fails, as in a table that is too large to be counted in time.
 func (b *Outbox) measure(ctx context.Context) (map[string]float64, error) {
 	s, err := b.Stats(ctx)
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		b.warn(ctx, err)
+	}
 	return map[string]float64{
 		"waiting": float64(s.Waiting), "oldest_seconds": s.Oldest.Seconds(), "stuck": float64(s.StuckKeys),
 	}, err
+}
+
+// warn writes a line about a count that failed, unless there was one lately.
+func (b *Outbox) warn(ctx context.Context, err error) {
+	now, last := time.Now().UnixNano(), b.warned.Load()
+	if now-last < int64(warnInterval) || !b.warned.CompareAndSwap(last, now) {
+		return
+	}
+	b.options.Log.WarnContext(ctx, "what waits in the outbox cannot be counted: its metrics stand still", "error", err)
 }
 
 func (b *Outbox) stuck(ctx context.Context) ([]Stuck, error) {
