@@ -88,10 +88,10 @@ func (a *answering) recover(ctx context.Context, out *recorder, r *http.Request,
 	return true
 }
 
-// tell writes a line: for an error of the service as a warning, for others at debug.
+// tell writes a line: for an error of the service as a warning, for others at debug, and for those that nobody waited for.
 func (a *answering) tell(ctx context.Context, done *telemetry.Request) {
 	level := slog.LevelDebug
-	if done.Code >= http.StatusInternalServerError {
+	if gone := errors.Is(ctx.Err(), context.Canceled); done.Code >= http.StatusInternalServerError && !gone {
 		level = slog.LevelWarn
 	}
 	if a.log.Enabled(ctx, level) {
