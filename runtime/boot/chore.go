@@ -18,6 +18,8 @@ import (
 )
 
 const (
+	// longestRun is how long a run may take, so that one that hangs is noticed: chores should return after some seconds.
+	longestRun = time.Minute
 	// choreGrace is how long a chore may take at most to return when its context has ended; then it is left behind.
 	choreGrace = 500 * time.Millisecond
 	// choreReminder is how often it is told that a chore keeps failing.
@@ -68,6 +70,9 @@ func choresOf(program string, handler any) ([]*chore, error) {
 
 // String names the chore in errors and readiness.
 func (c *chore) String() string { return fmt.Sprintf("chore %s of %s", c.Name, c.program) }
+
+// errTooLong says that a run took longer than one may.
+var errTooLong = fmt.Errorf("the run was ended after %s: something that it waits for does not answer, or it does too much at once", longestRun)
 
 // errNotReturned says that a run was left behind.
 var errNotReturned = errors.New("the run before was left behind when its time was over, and has not returned: it must mind its context")
@@ -123,13 +128,19 @@ type choreRunner struct {
 	report func(component string, err error)
 }
 
-// once runs a chore and tells what became of it. A run that was cut off, because ctx ended, has not failed.
+// once runs a chore and tells what became of it. A run that was cut off, because ctx ended, has not failed; one that took longer
+// than longestRun has.
 func (r *choreRunner) once(ctx context.Context, c *chore) error {
 	started := time.Now()
-	err := c.run(ctx, r.publish, r.grace)
+	bounded, cancel := context.WithTimeoutCause(ctx, longestRun, errTooLong)
+	defer cancel()
+	err := c.run(bounded, r.publish, r.grace)
 	if err != nil && ctx.Err() != nil {
 		r.log.Warn("a chore was cut off: what is due waits for the next run", c.attrs("error", err)...)
 		return nil //nolint:nilerr // it was its time that was over
+	}
+	if err != nil && bounded.Err() != nil && !errors.Is(err, errTooLong) {
+		err = fmt.Errorf("%w: %w", errTooLong, err)
 	}
 	r.counts.ChoreRan(telemetry.ChoreRun{Program: c.program, Chore: c.Name, Took: time.Since(started), Err: err})
 	r.report(c.String(), err)

@@ -210,6 +210,30 @@ func TestTheLastRunEndsInTime(t *testing.T) {
 	})
 }
 
+// A database whose network swallows packets must not stop a chore without a word.
+func TestARunThatHangsHasFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := loop(t, time.Hour)
+		l.takes.Store(int64(24 * time.Hour))
+		l.after(longestRun + time.Millisecond)
+		l.locked(func() {
+			if !errors.Is(l.unready, errTooLong) || len(l.counted) != 1 || l.counted[0].Err == nil {
+				t.Errorf("unready: %v, counted %v", l.unready, l.counted)
+			}
+			if text := l.log.String(); !strings.Contains(text, "a chore failed") || strings.Contains(text, "cut off") {
+				t.Errorf("log:\n%s", text)
+			}
+		})
+		l.takes.Store(0)
+		l.after(time.Minute)
+		l.loops.finish(time.Now())
+		if l.unready != nil {
+			t.Errorf("unready: %v", l.unready)
+		}
+	})
+}
+
 func TestARunThatWasLeftBehindIsNotOvertaken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
