@@ -225,6 +225,25 @@ func TestNobodyLooked(t *testing.T) {
 	})
 }
 
+// On a schedule a run comes a little later than the minute, or not at all: that is no outage.
+func TestRunsThatAreFarApart(t *testing.T) {
+	t.Parallel()
+	for _, pause := range []time.Duration{61 * time.Second, 2 * time.Minute, 4 * time.Minute} {
+		t.Run(pause.String(), func(t *testing.T) {
+			t.Parallel()
+			s := open(t, environments["sqlite"](t))
+			id := s.begin(t, "create")
+			s.clock.move(15*time.Minute - time.Millisecond)
+			s.expire(t)
+			s.clock.move(pause)
+			s.expire(t)
+			if got := s.order(t, id).Status(); got != order.Cancelled {
+				t.Errorf("the order is %s", got)
+			}
+		})
+	}
+}
+
 // An order went on while what tells of it is still in the topic: a deadline that is no longer its own does not end it.
 func TestADeadlineThatIsOver(t *testing.T) {
 	t.Parallel()

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// unnoticed is how long after its time an order is found when nobody looked at it: longer than the pause between two runs.
-	unnoticed = time.Minute
+	// unnoticed is how long after its time an order is found when nobody looked at it: well above the pause between two runs,
+	// which is a minute and a little on a schedule, and more where one of them fails.
+	unnoticed = 5 * time.Minute
 	// pageSize is how many orders are read at once.
 	pageSize = 100
 )
