@@ -112,9 +112,13 @@ func TestCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer direct.Close()
+	if err := direct.SetDeadline(time.Now().Add(runtimetest.Patience)); err != nil {
+		t.Fatal(err)
+	}
+	runtimetest.Eventually(t, "the connection", func() bool { return b.Connections() == 1 })
 	client := b.client(t)
 	mustPing(t, client)
-	runtimetest.Eventually(t, "connections", func() bool { return b.Connections() >= 2 })
+	runtimetest.Eventually(t, "another connection", func() bool { return b.Connections() >= 2 })
 	before := b.Connections()
 	if n := b.Cut(); n != before {
 		t.Errorf("cut %d connections, want all %d", n, before)
