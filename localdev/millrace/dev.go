@@ -51,7 +51,10 @@ func (a *app) devCommand() *cobra.Command {
 The functions read the same variables as in production (RETRY_FIRST_DELAY, WORKERS, …). With SMTP_ADDR or
 NOTIFY_WEBHOOK_URL set they deliver there, and nothing is caught. With DATABASE_URL set (and DATABASE=postgres) the shop
 keeps everything there; else each service has a SQLite file of its own. Payments are simulated unless PAYMENT_PROVIDER_URL is
-set: curl -X PUT -d '{"state":"down"}' 127.0.0.1:1082/mode has the provider fail (declining, hanging, losing; up again).
+set. This has the provider fail (down, declining, hanging or losing; up again):
+
+  curl -X PUT -H 'Content-Type: application/json' -d '{"state":"down"}' 127.0.0.1:1082/mode
+
 LOG_LEVEL shows the runtime's own log on standard error.
 
 With --door lambda the functions' programs run as they are deployed, each behind an emulated MSK trigger as template.yaml
