@@ -70,7 +70,7 @@ func (d *deadlines) follow(ctx context.Context, e event.Event, id string) error 
 	return nil
 }
 
-// keep has the table say what o waits for. A step that it knows keeps its time.
+// keep has the table say what o waits for. A step that it knows keeps its time, also where o was read before the step began.
 func (d *deadlines) keep(ctx context.Context, o order.Order, c cause) error {
 	err := d.store.DB().Transact(ctx, func(tx *sql.Tx) error {
 		waits := waitsFor(o)
@@ -80,12 +80,12 @@ func (d *deadlines) keep(ctx context.Context, o order.Order, c cause) error {
 		}
 		patience := d.patience[waits]
 		_, err := tx.ExecContext(ctx, `
-INSERT INTO order_deadlines AS d (order_id, step, patience, due, extended, correlation, causation)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO order_deadlines AS d (order_id, step, patience, due, extended, correlation, causation, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (order_id) DO UPDATE SET step = excluded.step, patience = excluded.patience, due = excluded.due,
-	extended = excluded.extended, correlation = excluded.correlation, causation = excluded.causation
-WHERE d.step <> excluded.step`,
-			o.ID, string(waits), patience.Microseconds(), d.now().Add(patience).UnixMicro(), false, c.correlation, c.causation)
+	extended = excluded.extended, correlation = excluded.correlation, causation = excluded.causation, version = excluded.version
+WHERE d.step <> excluded.step AND d.version < excluded.version`,
+			o.ID, string(waits), patience.Microseconds(), d.now().Add(patience).UnixMicro(), false, c.correlation, c.causation, o.Version)
 		return err
 	})
 	if err != nil {

@@ -281,6 +281,32 @@ func TestRedeliveryDoesNotExtend(t *testing.T) {
 	})
 }
 
+// A process that is slow has read an order before its next step began: it does not put the order back, which would give the step
+// its time anew.
+func TestASlowProcessDoesNotExtend(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *shop) {
+		id := s.begin(t, "create")
+		pending := s.order(t, id)
+		s.do(t, "charged", id)
+		s.catchUp(t, id)
+		s.clock.move(14 * time.Minute)
+		if err := orderprocess.Keep(t.Context(), s.process, pending); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.waits(t, id); got != "reservation" {
+			t.Errorf("the order waits for %q", got)
+		}
+		topic := s.topics[id]
+		s.deliver(t, topic[len(topic)-1])
+		s.clock.move(time.Minute)
+		s.expire(t)
+		if got := s.order(t, id).Status(); got != order.Cancelled {
+			t.Errorf("the order is %s", got)
+		}
+	})
+}
+
 // An order that cannot be cancelled, because nobody can read it, is told of and holds up no other.
 func TestADamagedOrder(t *testing.T) {
 	t.Parallel()
