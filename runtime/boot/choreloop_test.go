@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/runtime/function"
+	"github.com/millrace/millrace/runtime/kafkasink"
+	"github.com/millrace/millrace/runtime/pipeline"
 	"github.com/millrace/millrace/runtime/telemetry"
 )
 
@@ -258,4 +261,30 @@ func TestARunThatWasLeftBehindIsNotOvertaken(t *testing.T) {
 			t.Errorf("run() = %v, %d runs", err, runs.Load())
 		}
 	})
+}
+
+func TestWhatAChoreTellsReadiness(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("connection refused")
+	kafka, database := function.Unavailable(kafkasink.Dependency, lost), function.Unavailable("postgres", lost)
+	services, functions := &program{services: []service{{name: "shop"}}}, &program{functions: []pipeline.Function{{}}}
+	for _, tc := range []struct {
+		name  string
+		of    *program
+		err   error
+		ready bool
+	}{
+		{"a service without Kafka", services, fmt.Errorf("relay: %w", errors.Join(kafka, kafka)), true},
+		{"a service without its database", services, database, false},
+		{"a service whose chore fails", services, lost, false},
+		{"a service whose chore succeeds", services, nil, true},
+		{"a function without Kafka", functions, kafka, false},
+	} {
+		d := &groupDoor{process: &process{program: tc.of}, monitor: newMonitor(nil, nil, nil)}
+		d.reportChore("chore outbox of shop", errors.New("before"))
+		d.reportChore("chore outbox of shop", tc.err)
+		if err := d.monitor.Ready(); (err == nil) != tc.ready {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
 }

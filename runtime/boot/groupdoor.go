@@ -24,8 +24,11 @@ import (
 type groupDoor struct {
 	*process
 
-	// sink is nil where nothing is published.
+	// sink is what functions and chores publish to, late what the chores of a program of services only do. Both are nil where
+	// nothing is published.
 	sink    *kafkasink.Sink
+	late    *lateSink
+	publish function.Publish
 	letters *letters
 	monitor *monitor
 	apis    []*apiServer
@@ -89,20 +92,34 @@ func (d *groupDoor) open(ctx context.Context) error {
 
 // openSink connects what functions and chores publish to.
 func (d *groupDoor) openSink() (err error) {
-	s := d.settings
 	if !d.publishes() {
 		return nil
 	}
+	if len(d.functions) == 0 {
+		return d.openLateSink()
+	}
+	s := d.settings
 	d.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
 	if err != nil {
 		return err
 	}
+	d.publish = publisher(d.sink)
 	d.monitor.SetProducer(d.sink.Connected)
-	if err := requireChoreTopics(d.chores, d.sink); err != nil || len(d.functions) == 0 {
+	if err := requireChoreTopics(d.chores, d.sink); err != nil {
 		return err
 	}
 	d.letters = newLetters(s, d.sink, func(err error) { d.monitor.Set("dead letters", err) })
 	return requireLetters(s, d.sink)
+}
+
+// openLateSink connects what the chores of services publish to, now or later.
+func (d *groupDoor) openLateSink() (err error) {
+	d.late, err = d.openLate()
+	if d.late != nil {
+		d.publish = d.late.publish
+		d.monitor.SetProducer(d.late.connected)
+	}
+	return err
 }
 
 // listen opens the addresses of services, and that of probes.
@@ -126,6 +143,9 @@ func (d *groupDoor) close() error {
 	var err error
 	if d.sink != nil {
 		err = d.sink.Close()
+	}
+	if d.late != nil {
+		err = d.late.close()
 	}
 	return errors.Join(err, d.process.close())
 }
@@ -170,14 +190,26 @@ func (d *groupDoor) work(ctx context.Context) error {
 
 // startChores starts the chores of functions and services.
 func (d *groupDoor) startChores() *choreLoops {
-	runner := &choreRunner{log: d.log, counts: d.counts, grace: choreGrace, report: d.monitor.Set}
-	if d.sink != nil {
-		runner.publish = publisher(d.sink)
-	}
+	runner := &choreRunner{log: d.log, publish: d.publish, counts: d.counts, grace: choreGrace, report: d.reportChore}
 	for _, c := range d.chores {
 		d.monitor.ExpectChore(c.program, c.Name)
 	}
 	return startChores(runner, d.chores)
+}
+
+// reportChore has readiness tell what keeps a chore from its work. A program of services only is ready without Kafka: what it
+// publishes waits in its outbox, and health says that the producer is not connected.
+func (d *groupDoor) reportChore(component string, err error) {
+	if len(d.functions) == 0 && isKafkaAway(err) {
+		err = nil
+	}
+	d.monitor.Set(component, err)
+}
+
+// isKafkaAway tells whether err is that of a cluster that does not answer, and not that of a database.
+func isKafkaAway(err error) bool {
+	away, ok := errors.AsType[*function.UnavailableError](err)
+	return ok && function.VerdictOf(err) == function.Broken && away.Dependency == kafkasink.Dependency
 }
 
 // member takes part in one consumer group.

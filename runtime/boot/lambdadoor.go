@@ -35,9 +35,10 @@ type lambdaDoor struct {
 	trigger *msktrigger.Trigger
 	url     *functionURL
 	runner  *choreRunner
-	// sink is nil where what would be published is printed.
+	// sink is nil where what would be published is printed, and in a program of a service, which has late.
 	sink *kafkasink.Sink
-	// connections are those of the sink.
+	late *lateSink
+	// connections are those of the sink, whichever it is.
 	connections *kafkaclient.Connections
 	requests    *requests
 	metrics     *telemetry.EMF
@@ -156,12 +157,19 @@ func (d *lambdaDoor) outlet(platform *lambdaSettings) (*outlet, error) {
 	d.connections = kafkaclient.NewConnections()
 	s.Kafka.Connections = d.connections
 	var err error
+	if len(d.functions) == 0 {
+		d.late, err = d.openLate()
+		if d.late != nil {
+			d.runner.publish = d.late.publish
+		}
+		return nil, err
+	}
 	d.sink, err = kafkasink.Open(s.Kafka, s.Telemetry.ServiceName, s.sinkOptions())
 	if err != nil {
 		return nil, err
 	}
 	d.runner.publish = publisher(d.sink)
-	if err := requireChoreTopics(d.chores, d.sink); err != nil || len(d.functions) == 0 {
+	if err := requireChoreTopics(d.chores, d.sink); err != nil {
 		return nil, err
 	}
 	return &outlet{sink: d.sink, letters: newLetters(s, d.sink, ignore)}, requireLetters(s, d.sink)
@@ -175,6 +183,9 @@ func (d *lambdaDoor) close() error {
 	var err error
 	if d.sink != nil {
 		err = d.sink.Close()
+	}
+	if d.late != nil {
+		err = d.late.close()
 	}
 	return errors.Join(err, d.process.close())
 }
