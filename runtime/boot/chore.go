@@ -137,7 +137,7 @@ func (r *choreRunner) once(ctx context.Context, c *chore) error {
 	err := c.run(bounded, r.publish, r.grace)
 	if err != nil && ctx.Err() != nil {
 		r.log.Warn("a chore was cut off: what is due waits for the next run", c.attrs("error", err)...)
-		return nil //nolint:nilerr // it was its time that was over
+		return nil
 	}
 	if err != nil && bounded.Err() != nil && !errors.Is(err, errTooLong) {
 		err = fmt.Errorf("%w: %w", errTooLong, err)
