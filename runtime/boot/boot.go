@@ -39,11 +39,15 @@ type Options struct {
 	// Services are run beside the functions, each at an address of its own: API_ADDR lists as many. On Lambda a program is
 	// either functions or one service. Default: none.
 	Services []function.Service
+
+	// owned says that the process is the program's: its standard log is the program's then, too.
+	owned bool
 }
 
 // Run runs the functions, each in its consumer group, and the services of o, until ctx ends; then it drains, commits and
 // returns nil. It returns an error when it cannot start: the environment or a Spec has problems (all of them are named), no
-// broker answers, a topic does not exist, HTTP_ADDR or API_ADDR is in use (an [*AddressError]).
+// broker answers, a topic does not exist, HTTP_ADDR or API_ADDR is in use (an [*AddressError]). A program of services only
+// starts without a broker: what its chores publish waits, it is ready meanwhile, and topics are checked when one answers.
 //
 // Chores of functions and services run from the start until handlers and requests have ended, and then once more. Handlers that
 // are io.Closers are closed at the end.

@@ -5,6 +5,7 @@ package boot
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -52,6 +53,9 @@ func runInGroups(ctx context.Context, lookup function.Lookup, specs []function.S
 
 func newGroupDoor(ctx context.Context, s *settings, program *program, o *Options) (*groupDoor, error) {
 	log := o.logger(s)
+	if o.owned {
+		slog.SetDefault(log)
+	}
 	specs := specsOf(program.functions)
 	metrics, err := newMeter(specs, log)
 	if err != nil {

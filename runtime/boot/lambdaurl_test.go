@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -48,6 +50,10 @@ func childShop() function.Service {
 		w.WriteHeader(http.StatusAccepted)
 		w.Header().Set("X-Late", "too late")
 		fmt.Fprintf(w, "%s|%s|%s|%s|%s|%s|%s|%d", r.Method, r.URL.Path, r.RequestURI, r.Host, r.Header.Get("Cookie"), r.RemoteAddr, body, r.ContentLength)
+	})
+	mux.HandleFunc("GET /told", func(http.ResponseWriter, *http.Request) {
+		slog.Debug("the service tells")
+		log.Print("a library tells")
 	})
 	mux.HandleFunc("GET /bytes", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0xff, 0xfe}) })
 	mux.HandleFunc("GET /empty", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })

@@ -57,7 +57,7 @@ func command(ctx context.Context, args []string, lookup function.Lookup, stdout,
 		defer stop()
 		collecting.Go(func() { collectGarbage(running, lookup) })
 	}
-	if err := Run(ctx, lookup, specs, &Options{Services: services}); err != nil {
+	if err := Run(ctx, lookup, specs, &Options{Services: services, owned: true}); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -419,5 +422,31 @@ func TestTheCommandLineOfAService(t *testing.T) {
 				t.Errorf("exit code %d\n%s\n%s", code, &stdout, &stderr)
 			}
 		})
+	}
+}
+
+// What a service writes to the standard logs looks as the environment says, in a process that is its own.
+func TestTheStandardLogsOfAProgramAreItsOwn(t *testing.T) {
+	t.Parallel()
+	addr, stderr := freeAddress(t), &output{}
+	command := exec.CommandContext(t.Context(), os.Args[0])
+	command.Env = []string{childService + "=shop", "API_ADDR=" + addr, "HTTP_ADDR=" + freeAddress(t), "LOG_LEVEL=debug", "LOG_FORMAT=json"}
+	command.Stderr = stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a := &api{url: "http://" + addr}
+	runtimetest.Eventually(t, "an answer", func() bool { return a.call(t, "GET", "/told", "").code == http.StatusOK })
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Wait(); err != nil {
+		t.Errorf("%v:\n%s", err, stderr)
+	}
+	all := lines(t, stderr.String())
+	for _, text := range []string{"the service tells", "a library tells"} {
+		if line := find(t, all, "msg", text); line["service"] != "shop" {
+			t.Errorf("line %v", line)
+		}
 	}
 }
