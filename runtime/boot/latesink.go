@@ -46,7 +46,7 @@ func (p *process) openLate() (*lateSink, error) {
 		log:   p.log,
 	}
 	<-l.attempt()
-	if l.err != nil {
+	if l.sink == nil {
 		l.log.Warn("Kafka does not answer: the program starts nevertheless, what it publishes waits", "error", l.err)
 		return l, nil
 	}

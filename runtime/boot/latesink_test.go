@@ -82,3 +82,16 @@ func TestAServiceOnLambdaStartsWithoutKafka(t *testing.T) {
 	find(t, all, "error", "kafka is unavailable: publish to topic order-events")
 	find(t, all, "msg", "Kafka answers now")
 }
+
+func TestATopicThatIsMissingWhenKafkaIsThereAtLastIsLogged(t *testing.T) {
+	t.Parallel()
+	broker := freeAddress(t)
+	p := startProgram(t, map[string]string{childService: "shop", childChore: "relays", childOut: "absent", "KAFKA_BROKERS": broker})
+	p.request(t, "1", urlEvent("POST", "/orders/1", "", nil))
+	brokerAt(t, broker, "order-events")
+	if got := p.invoke(t, "schedule", ruleEvent); !got.failed || !strings.Contains(got.body, "absent") {
+		t.Errorf("answer %+v", got)
+	}
+	p.end(t)
+	find(t, lines(t, p.stderr.String()), "error", "chore outbox of shop publishes: topic absent does not exist")
+}

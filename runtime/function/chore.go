@@ -29,8 +29,8 @@ type Publish func(ctx context.Context, topic string, events ...event.Event) []er
 //
 // On a machine or in a container the runtime runs it in a loop, from when the program is connected until its handlers have
 // ended, and then once more, so that what they left is published. On Lambda, where a process is frozen between invocations, it is run
-// once after each invocation, and when a schedule says so. Either way other processes may run the same chore of the same
-// store at the same time: it must be safe with several, and safe to be cut off anywhere.
+// once after each batch, after each request that may have changed something, and when a schedule says so. Either way other
+// processes may run the same chore of the same store at the same time: it must be safe with several, and safe to be cut off anywhere.
 type Chore struct {
 	// Name says what it does, lower-case words with hyphens, at most 64 characters: "outbox". It is a label of metrics.
 	Name string
@@ -41,13 +41,15 @@ type Chore struct {
 	Wake <-chan struct{}
 	// Run does what is due and returns; where much is due, it should return after some seconds and be called again, by its
 	// Wake. It is never called twice at once for the same Chore. An error is logged and counted, turns readiness red
-	// until a run succeeds, and Run is called again after a back-off. So is a panic. The context ends when
-	// the process has to leave, or shortly before the deadline of the invocation; a run that ends with it has not failed.
+	// until a run succeeds, and Run is called again after a back-off. So is a panic. A program of services only stays ready where
+	// the error is that of Kafka, which is away. The context ends when the process has to leave, shortly before the deadline of the
+	// invocation, or 2 s after a request; a run that ends with it has not failed. It also ends after a minute; then it has.
 	Run func(ctx context.Context, publish Publish) error
 	// Measure tells how far Run is behind, for metrics, by names such as "waiting" and "oldest_seconds". It is asked after a
 	// run, every 10 s at most. May be nil.
 	Measure func(ctx context.Context) (map[string]float64, error)
-	// Topics are what Run publishes to, where that is known: the runtime does not start unless the cluster has them.
+	// Topics are what Run publishes to, where that is known: the runtime does not start unless the cluster has them. A program
+	// of services only starts while no cluster answers, and logs what is missing when one does.
 	Topics []string
 }
 
