@@ -26,6 +26,7 @@ type statements struct {
 	renew   string // owner, how long
 	release string // owner
 	read    string // shard, limit; returns columns in the order of waiting
+	beyond  string // shard, limit, list of lanes; returns rows of other lanes as read does
 	remove  string // shard, first and last position, list of positions
 	fail    string // shard, position, error, pause
 	count   string // returns how many wait, how many of them failed, and the age of the oldest
@@ -37,6 +38,9 @@ const (
 	nowSQLite   = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
 	nowPostgres = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 )
+
+// maxCrowd is behind how many events others are looked for.
+const maxCrowd = "200000"
 
 func newDialect(kind database.Kind) *dialect {
 	if kind == database.Postgres {
@@ -54,6 +58,8 @@ func newDialect(kind database.Kind) *dialect {
 // newStatements returns the statements for a database with the expression now. list returns the condition that a column is in the
 // list that is the n-th argument. unlocked has a query lock its rows, and leave out those that others have locked.
 func newStatements(now string, list func(n int) string, unlocked string) statements {
+	const columns = `
+SELECT o.position, o.lane, o.topic, o.attributes, o.data, o.data IS NOT NULL, o.base64, o.failed `
 	// A lane rests while its first event, which failed, is not due.
 	resting := `SELECT 1 FROM millrace_outbox AS first WHERE first.failed > 0 AND first.due > ` + now + ` AND first.lane = o.lane`
 	return statements{
@@ -67,9 +73,11 @@ UPDATE millrace_outbox_shards SET owner = $1, until = ` + now + ` + $2 WHERE unt
 ) RETURNING shard`,
 		renew:   `UPDATE millrace_outbox_shards SET until = ` + now + ` + $2 WHERE owner = $1 AND until > ` + now,
 		release: `UPDATE millrace_outbox_shards SET owner = '', until = 0 WHERE owner = $1`,
-		read: `
-SELECT o.position, o.lane, o.topic, o.attributes, o.data, o.data IS NOT NULL, o.base64, o.failed FROM millrace_outbox AS o
+		read: columns + `FROM millrace_outbox AS o
 WHERE o.shard = $1 AND NOT EXISTS (` + resting + `) ORDER BY o.position LIMIT $2`,
+		// It begins at the first position, too: after the page was read, a lower one may have been committed that comes first in its lane.
+		beyond: columns + `FROM (SELECT * FROM millrace_outbox WHERE shard = $1 ORDER BY position LIMIT ` + maxCrowd + `) AS o
+WHERE NOT o.lane ` + list(3) + ` AND NOT EXISTS (` + resting + `) ORDER BY o.position LIMIT $2`,
 		// Within bounds PostgreSQL reads the index once, in place of once for each position.
 		remove: `DELETE FROM millrace_outbox WHERE shard = $1 AND position BETWEEN $2 AND $3 AND position ` + list(4),
 		fail: `

@@ -16,6 +16,8 @@ type lease struct {
 	box    *Outbox
 	owner  string
 	shards []int64
+	// detours are when events behind those of a few lanes may be looked for again, by shard.
+	detours map[int64]time.Time
 
 	// ctx ends with the relay's and with the lease.
 	ctx      context.Context
@@ -34,7 +36,7 @@ func (b *Outbox) acquire(ctx context.Context) (*lease, error) {
 	if err != nil || len(free) == 0 {
 		return nil, wrap("look for what is due", err)
 	}
-	l := &lease{box: b, owner: uuid.NewString(), granted: time.Now()}
+	l := &lease{box: b, owner: uuid.NewString(), granted: time.Now(), detours: map[int64]time.Time{}}
 	err = b.db.Transact(ctx, func(tx *sql.Tx) (err error) {
 		l.granted = time.Now()
 		l.shards, err = b.numbers(ctx, tx, b.dialect.lease, l.owner, b.options.Lease.Microseconds(), b.dialect.list(free))

@@ -125,11 +125,18 @@ func isBroken(err error) bool {
 	return function.VerdictOf(err) == function.Broken || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// removals returns the positions of what was acknowledged, by shard.
-func (p *pass) removals() map[int64][]int64 {
-	positions := map[int64][]int64{}
+// stretch is a part of a shard's positions. What is beyond a crowd is one of its own, which may be far away.
+type stretch struct {
+	shard  int64
+	beyond bool
+}
+
+// removals returns the positions of what was acknowledged, by stretch.
+func (p *pass) removals() map[stretch][]int64 {
+	positions := map[stretch][]int64{}
 	for _, w := range p.acknowledged {
-		positions[w.shard] = append(positions[w.shard], w.position)
+		of := stretch{shard: w.shard, beyond: w.beyond}
+		positions[of] = append(positions[of], w.position)
 	}
 	return positions
 }

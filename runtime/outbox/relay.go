@@ -86,7 +86,7 @@ func (b *Outbox) drain(ctx context.Context, l *lease, until time.Time, publish f
 func (b *Outbox) next(l *lease) (p *pass, more bool, err error) {
 	p = newPass()
 	for _, shard := range l.shards {
-		page, full, err := b.read(l.ctx, shard)
+		page, full, err := b.read(l.ctx, l, shard)
 		if err != nil {
 			return p, false, wrap("read what is due", err)
 		}
@@ -102,9 +102,9 @@ func (b *Outbox) settle(ctx context.Context, l *lease, p *pass, last bool) error
 	ctx, cancel := tidy(ctx)
 	defer cancel()
 	err := b.db.Transact(ctx, func(tx *sql.Tx) error {
-		for shard, positions := range p.removals() {
+		for of, positions := range p.removals() {
 			first, last := slices.Min(positions), slices.Max(positions)
-			args := b.db.Replanned(shard, first, last, b.dialect.list(positions))
+			args := b.db.Replanned(of.shard, first, last, b.dialect.list(positions))
 			if _, err := tx.ExecContext(ctx, b.dialect.remove, args...); err != nil {
 				return err
 			}
