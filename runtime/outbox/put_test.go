@@ -236,6 +236,7 @@ func TestChore(t *testing.T) {
 		default:
 			t.Error("is not woken")
 		}
+		runtimetest.Eventually(t, "the clock of the database goes on", func() bool { return s.wantWaiting(t, 1, 0).Oldest > 0 })
 		b := &broker{}
 		for want := range 2 {
 			values, err := chore.Measure(t.Context())
