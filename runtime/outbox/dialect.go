@@ -76,7 +76,9 @@ UPDATE millrace_outbox_shards SET owner = $1, until = ` + now + ` + $2 WHERE unt
 		read: columns + `FROM millrace_outbox AS o
 WHERE o.shard = $1 AND NOT EXISTS (` + resting + `) ORDER BY o.position LIMIT $2`,
 		// It begins at the first position, too: after the page was read, a lower one may have been committed that comes first in its lane.
-		beyond: columns + `FROM (SELECT * FROM millrace_outbox WHERE shard = $1 ORDER BY position LIMIT ` + maxCrowd + `) AS o
+		beyond: columns + `FROM (
+	SELECT position, lane, topic, attributes, data, base64, failed FROM millrace_outbox WHERE shard = $1 ORDER BY position LIMIT ` + maxCrowd + `
+) AS o
 WHERE NOT o.lane ` + list(3) + ` AND NOT EXISTS (` + resting + `) ORDER BY o.position LIMIT $2`,
 		// Within bounds PostgreSQL reads the index once, in place of once for each position.
 		remove: `DELETE FROM millrace_outbox WHERE shard = $1 AND position BETWEEN $2 AND $3 AND position ` + list(4),
