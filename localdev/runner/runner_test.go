@@ -260,7 +260,7 @@ func message(r *kgo.Record) kafkabinding.Message {
 func TestAMailServerThatIsDownLosesNothing(t *testing.T) {
 	t.Parallel()
 	addr := freeAddress(t)
-	b := run(t, runner.Options{Lookup: environ(map[string]string{"SMTP_ADDR": addr, "SMTP_TLS": "none"})})
+	b := run(t, runner.Options{Lookup: environ(map[string]string{"SMTP_ADDR": addr, "SMTP_TLS": "none", "BREAKER_RECOVERY_TIMEOUT": "200ms"})})
 	if b.SMTP != addr || b.SMTPCaught {
 		t.Fatalf("the system is %+v", b.System)
 	}
