@@ -72,6 +72,8 @@ type claim struct {
 	mu       sync.Mutex
 	frontier *frontier.Frontier
 	progress progress
+	// doubted is until when a commit that was not answered may undo later ones.
+	doubted time.Time
 	// goodbye is closed when the last commit is through, or will never be.
 	goodbye chan struct{}
 }

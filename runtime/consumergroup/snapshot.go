@@ -2,11 +2,15 @@ package consumergroup
 
 import (
 	"errors"
+	"time"
 
 	"github.com/IBM/sarama"
 
 	"github.com/millrace/millrace/runtime/frontier"
 )
+
+// lateCommit is how long a commit that was not answered may be on its way.
+const lateCommit = time.Minute
 
 // snapshot is what a commit tells of a claim.
 type snapshot struct {
@@ -39,7 +43,7 @@ func (c *claim) snapshot(more bool) (snapshot, bool) {
 	if s.position == c.progress.committed {
 		// The last commit tells it all: also of failures that were counted after its snapshot.
 		c.recorded.Store(s.failures)
-		return s, s.last
+		return s, s.last || time.Now().Before(c.doubted)
 	}
 	return s, true
 }
@@ -58,7 +62,15 @@ func (c *claim) written(s *snapshot) {
 
 // refused takes note of a snapshot that was not committed. A claim that is on its way out does not try again where the
 // group went on without this member. An old generation alone is none: the next one may be about to be known.
+//
+// A commit that nobody answered may reach the coordinator after later ones, as long as the generation lasts, and put the
+// group back behind them. So the position is written again and again for as long as that may happen.
 func (c *claim) refused(s *snapshot, err error) {
+	if _, answered := errors.AsType[sarama.KError](err); !answered {
+		c.mu.Lock()
+		c.doubted = time.Now().Add(lateCommit)
+		c.mu.Unlock()
+	}
 	if s.last && moved(err) && !errors.Is(err, sarama.ErrIllegalGeneration) {
 		c.sayGoodbye()
 	}
