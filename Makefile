@@ -31,12 +31,15 @@ run: bin/millrace ## Run everything on this machine: Kafka, all functions, sampl
 test: ## Run the tests that need nothing but Go
 	$(GO_TEST) ./...
 
-# The packages whose tests ask for a broker. Those of functions are mostly about databases: of them the tests named after Kafka run.
+# The packages whose tests ask for a broker. The functions' own ask for an embedded one, with the shop's topics to themselves; on
+# Apache Kafka the whole shop runs, in the small crash test, and has a cluster to itself.
 ON_KAFKA = $(sort $(dir $(shell grep -rl --include='*_test.go' 'runtimetest\.Kafka.t,' localdev runtime)))
+CRASH    = go test -v -count=1 -timeout 20m -run PostgreSQL ./functions/internal/crashtest
 
 .PHONY: test-kafka
 test-kafka: bin/apachekafka ## Run the tests that use a broker against Apache Kafka (Java 17, Maven)
-	@bin/apachekafka -- sh -c '$(GO_TEST) $(ON_KAFKA:%=./%) && $(GO_TEST) -run Kafka ./functions/...'
+	bin/apachekafka -- $(GO_TEST) $(ON_KAFKA:%=./%)
+	MILLRACE_TEST_CRASH=200 bin/apachekafka -- $(CRASH)
 
 # -v, for a test without its client is skipped, and the reason should be seen.
 .PHONY: test-clients
@@ -65,7 +68,7 @@ soak: bin/soak ## Kill, stop and cut off three members and their Apache Kafka fo
 
 .PHONY: crash
 crash: bin/apachekafka ## Kill the shop at random moments in 2,000 orders on PostgreSQL and Apache Kafka, and compare what everybody knows
-	MILLRACE_TEST_CRASH=2000 bin/apachekafka -- go test -v -count=1 -timeout 20m -run PostgreSQL ./functions/internal/crashtest
+	MILLRACE_TEST_CRASH=2000 bin/apachekafka -- $(CRASH)
 
 .PHONY: soak-broken
 soak-broken: ## Show that the soak finds out members that are broken on purpose

@@ -1,8 +1,6 @@
 package inventory
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -10,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/millrace/millrace/cloudevents/cloudeventstest"
-	"github.com/millrace/millrace/cloudevents/envelope"
+	"github.com/millrace/millrace/functions/internal/functiontest"
 	"github.com/millrace/millrace/runtime/database"
 )
 
@@ -34,7 +32,7 @@ func TestGolden(t *testing.T) {
 				var told []publication
 				for _, step := range test.steps {
 					for range 2 {
-						s.deliver(t, read(t, step))
+						s.deliver(t, functiontest.Event(t, step))
 						told = append(told, s.published(t)...)
 					}
 				}
@@ -42,7 +40,7 @@ func TestGolden(t *testing.T) {
 					t.Fatalf("%d events, want %d", len(told), len(test.want))
 				}
 				for _, want := range test.want {
-					requireTold(t, told, read(t, want))
+					requireTold(t, told, compact(t, functiontest.Event(t, want)))
 				}
 			})
 		})
@@ -58,25 +56,6 @@ func requireTold(t *testing.T, told []publication, want event.Event) {
 	}
 	_ = told[i].words(t)
 	cloudeventstest.Equal(t, want, compact(t, told[i].event))
-}
-
-// read reads an event of testdata, an envelope where the file is called so.
-func read(t *testing.T, name string) event.Event {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e event.Event
-	if name == "envelope.json" {
-		e, err = envelope.Decode(data)
-	} else {
-		err = e.UnmarshalJSON(data)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return compact(t, e)
 }
 
 // compact returns e without white space in its data.

@@ -61,7 +61,7 @@ func FuzzPaths(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, path string) {
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://x"+path, http.NoBody)
 		if err != nil {
-			t.Skip() // no request that a server would get
+			t.Skip("no request that a server would get")
 		}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)

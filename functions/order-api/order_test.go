@@ -118,6 +118,7 @@ const traceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 func TestEventsReachKafka(t *testing.T) {
 	t.Parallel()
 	kafka := runtimetest.Kafka(t, nil)
+	kafka.Embedded(t) // where order-events is nobody else's
 	s := serve(t, kafka)
 	flow := []string{"X-Correlation-ID", "flow-1", "traceparent", traceParent, "tracestate", "a=b"}
 	placed := s.ask(t, "POST", "/orders", byHand, flow...).must(t, http.StatusCreated)

@@ -24,16 +24,8 @@ import (
 
 var server postgres.Shared
 
-// tests are those of the package, with the server that they share.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	defer server.Stop()
-	return m.M.Run()
-}
-
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(tests{m}, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	goleak.VerifyTestMain(server.Tests(m), goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
 
 // environment is what a service reads.

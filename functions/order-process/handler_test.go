@@ -2,22 +2,20 @@ package orderprocess_test
 
 import (
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace/millrace/cloudevents/envelope"
 	"github.com/millrace/millrace/cloudevents/inventory"
 	"github.com/millrace/millrace/cloudevents/money"
 	fact "github.com/millrace/millrace/cloudevents/order"
 	"github.com/millrace/millrace/cloudevents/payment"
 	"github.com/millrace/millrace/cloudevents/schemas"
+	"github.com/millrace/millrace/functions/internal/functiontest"
 	"github.com/millrace/millrace/functions/internal/order"
 	"github.com/millrace/millrace/functions/internal/orderstore"
 	orderprocess "github.com/millrace/millrace/functions/order-process"
@@ -37,14 +35,7 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var in event.Event
-		if err := in.UnmarshalJSON(read(t, "event.json")); err != nil {
-			t.Fatal(err)
-		}
-		wrapped, err := envelope.Decode(read(t, "envelope.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		in, wrapped := functiontest.Event(t, "event.json"), functiontest.Event(t, "envelope.json")
 		for _, e := range []event.Event{in, in, wrapped, wrapped} {
 			if dropped := s.deliver(t, e); dropped != "" {
 				t.Errorf("dropped: %s", dropped)
@@ -55,33 +46,10 @@ func TestGolden(t *testing.T) {
 		if got := words(topic); got != "created paid" {
 			t.Fatalf("published %s", got)
 		}
-		got, err := topic[1].MarshalJSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(indented(t, read(t, "paid.json")), indented(t, got)); diff != "" {
+		if diff := cmp.Diff(functiontest.View(t, functiontest.Event(t, "paid.json")), functiontest.View(t, topic[1])); diff != "" {
 			t.Error(diff)
 		}
 	})
-}
-
-func read(t *testing.T, name string) []byte {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}
-
-// indented is JSON with its members in one order, digit for digit.
-func indented(t *testing.T, data []byte) string {
-	t.Helper()
-	value := jsontext.Value(data)
-	if err := value.Format(jsontext.ReorderRawObjects(true), jsontext.Multiline(true)); err != nil {
-		t.Fatal(err)
-	}
-	return string(value)
 }
 
 // The function accepts whatever is told of orders: nothing on its topic is unknown to it.

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,17 +36,9 @@ import (
 
 var server postgres.Shared
 
-// tests are those of the package, with the server that they share.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	defer server.Stop()
-	return m.M.Run()
-}
-
 func TestMain(m *testing.M) {
 	// A dependency of sarama ticks for ever, once for the process.
-	goleak.VerifyTestMain(tests{m}, goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	goleak.VerifyTestMain(server.Tests(m), goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
 
 // places are where an empty database of each kind is.
@@ -232,20 +223,25 @@ func TestAnEventThatIsHeldBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	created := s.create(t, "o-1")
-	var waiting sync.WaitGroup
-	waiting.Go(func() {
+	handled := make(chan struct{})
+	go func() {
+		defer close(handled)
 		if err := s.handle(t, created); err != nil {
 			t.Error(err)
 		}
 		if got := s.listed(t); len(got) != 1 {
 			t.Errorf("handled, but listed %q", got)
 		}
-	})
-	time.Sleep(2 * pause) // long enough for a handler that does not wait to be wrong
+	}()
+	select {
+	case <-handled:
+		t.Error("handled while an earlier event was on its way")
+	case <-time.After(2 * pause): // long enough for a handler that does not wait to be wrong
+	}
 	if err := earlier.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	waiting.Wait()
+	<-handled
 }
 
 // While the view is stopped events wait, without an attempt, and none is to blame.

@@ -29,21 +29,13 @@ import (
 
 var server postgres.Shared
 
-// tests are those of the package, with the server that they share.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	defer server.Stop()
-	return m.M.Run()
-}
-
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		child()
 		return
 	}
 	// sarama's metrics keep one goroutine for the life of the process.
-	goleak.VerifyTestMain(tests{m}, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	goleak.VerifyTestMain(server.Tests(m), goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }
 
 var noon = time.Date(2023, 12, 1, 12, 0, 0, 0, time.UTC)

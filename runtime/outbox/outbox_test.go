@@ -27,20 +27,12 @@ const topic = "order-events"
 
 var server postgres.Shared
 
-// tests are those of the package, with the server that they share.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	defer server.Stop()
-	return m.M.Run()
-}
-
 func TestMain(m *testing.M) {
 	if order := os.Getenv(relayProcess); order != "" {
 		runRelay(order)
 		return
 	}
-	goleak.VerifyTestMain(tests{m},
+	goleak.VerifyTestMain(server.Tests(m),
 		// The metrics library below sarama keeps one goroutine for the life of the process.
 		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
 		// sarama's circuit breaker sleeps for 10 s after three failures, whether it is still needed or not.

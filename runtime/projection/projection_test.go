@@ -22,17 +22,9 @@ import (
 
 var server postgres.Shared
 
-// tests are those of the package, with the server that they share.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	defer server.Stop()
-	return m.M.Run()
-}
-
 func TestMain(m *testing.M) {
 	follower() // does not return in a process that a test started to be killed
-	goleak.VerifyTestMain(tests{m})
+	goleak.VerifyTestMain(server.Tests(m))
 }
 
 // place is where an empty database is.

@@ -26,10 +26,10 @@ var now = time.Date(2023, 12, 1, 10, 0, 1, 0, time.UTC)
 func Golden(t *testing.T, spec function.Spec) {
 	t.Helper()
 	handler := Handler(t, spec)
-	want := view(t, readEvent(t, "requested.json"))
+	want := View(t, Event(t, "requested.json"))
 	for name, in := range map[string]event.Event{
-		"event":    readEvent(t, "event.json"),
-		"envelope": readEnvelope(t, "envelope.json"),
+		"event":    Event(t, "event.json"),
+		"envelope": Event(t, "envelope.json"),
 	} {
 		for delivery := range 2 {
 			out, err := handler.Handle(t.Context(), in)
@@ -40,7 +40,7 @@ func Golden(t *testing.T, spec function.Spec) {
 			if len(out) != 1 {
 				t.Fatalf("%s: %d events, want 1", name, len(out))
 			}
-			if diff := cmp.Diff(want, view(t, out[0])); diff != "" {
+			if diff := cmp.Diff(want, View(t, out[0])); diff != "" {
 				t.Errorf("%s, delivery %d: %s", name, delivery+1, diff)
 			}
 			publishable(t, spec, out[0])
@@ -75,35 +75,27 @@ func publishable(t *testing.T, spec function.Spec, e event.Event) {
 	}
 }
 
-func readEvent(t *testing.T, name string) event.Event {
-	t.Helper()
-	var e event.Event
-	if err := e.UnmarshalJSON(read(t, name)); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return e
-}
-
-func readEnvelope(t *testing.T, name string) event.Event {
-	t.Helper()
-	e, err := envelope.Decode(read(t, name))
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return e
-}
-
-func read(t *testing.T, name string) []byte {
+// Event reads an event of testdata: a CloudEvent, or where the file is envelope.json a fact in the JSON envelope.
+func Event(t *testing.T, name string) event.Event {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data
+	var e event.Event
+	if name == "envelope.json" {
+		e, err = envelope.Decode(data)
+	} else {
+		err = e.UnmarshalJSON(data)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return e
 }
 
-// view is an event as text, its data without white space and digit for digit.
-func view(t *testing.T, e event.Event) map[string]string {
+// View is an event as text, to be compared: its data without white space and digit for digit.
+func View(t *testing.T, e event.Event) map[string]string {
 	t.Helper()
 	data := jsontext.Value(slices.Clone(e.Data()))
 	if err := data.Compact(); err != nil {

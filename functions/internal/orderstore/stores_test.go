@@ -24,15 +24,7 @@ import (
 
 var server postgres.Shared
 
-// tests are those of the package, with the server that they share.
-type tests struct{ *testing.M }
-
-func (m tests) Run() int {
-	defer server.Stop()
-	return m.M.Run()
-}
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(server.Tests(m)) }
 
 // databases give an empty database of each kind.
 var databases = map[string]func(t testing.TB) database.Config{

@@ -2,11 +2,7 @@
 //
 //	var server postgres.Shared
 //
-//	func TestMain(m *testing.M) {
-//		code := m.Run()
-//		server.Stop()
-//		os.Exit(code)
-//	}
+//	func TestMain(m *testing.M) { goleak.VerifyTestMain(server.Tests(m)) }
 //
 //	func TestX(t *testing.T) { … server.Database(t) … }
 //
@@ -179,4 +175,19 @@ func (s *Shared) Stop() {
 	if s.server != nil {
 		s.server.Stop()
 	}
+}
+
+// Tests are the tests of a package, with the server that they share.
+type Tests struct {
+	tests  *testing.M
+	server *Shared
+}
+
+// Tests returns the tests of a package, which end the server when they have run: what goleak.VerifyTestMain takes.
+func (s *Shared) Tests(m *testing.M) Tests { return Tests{m, s} }
+
+// Run runs the tests, ends the server and returns the exit code.
+func (t Tests) Run() int {
+	defer t.server.Stop()
+	return t.tests.Run()
 }
