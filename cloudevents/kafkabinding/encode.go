@@ -44,20 +44,34 @@ const structuredContentType = event.ApplicationCloudEventsJSON + "; charset=UTF-
 // or text where datacontenttype says so and the data bears it out, otherwise as base64.
 //
 // An event that does not satisfy [event.Event.Validate], or that [Decode] would refuse, is an [*EncodeError].
-func Encode(e event.Event, mode Mode) (Message, error) {
+func Encode(e event.Event, mode Mode) (Message, error) { return encode(&e, mode, false) }
+
+// EncodeKeyed is [Encode] with the key that [PartitionKey] returns.
+func EncodeKeyed(e event.Event, mode Mode) (Message, error) { return encode(&e, mode, true) }
+
+func encode(e *event.Event, mode Mode, keyed bool) (m Message, err error) {
 	var few [4]writerExtension // more move to the heap
 	var w writer
-	var err *EncodeError
-	if w.extensions, err = w.read(&e, few[:0]); err != nil {
-		return Message{}, err
+	var refusal *EncodeError
+	if w.extensions, refusal = w.read(e, few[:0]); refusal != nil {
+		return Message{}, refusal
+	}
+	if keyed {
+		w.key = w.partitionKey()
 	}
 	switch mode {
 	case Binary:
-		return Message{Value: e.DataEncoded, Headers: w.headers()}, nil
+		m.Key, m.Headers = w.headers()
+		m.Value = e.DataEncoded
+		return m, nil
 	case Structured:
-		return w.structured(e.DataEncoded, e.DataBase64), nil
+		m = w.structured(e.DataEncoded, e.DataBase64)
+		if w.key != "" {
+			m.Key = []byte(w.key)
+		}
+		return m, nil
 	}
-	return Message{}, fmt.Errorf("kafkabinding.Encode: unknown %s", mode)
+	return Message{}, fmt.Errorf("kafkabinding: unknown %s", mode)
 }
 
 // Validate returns the [*EncodeError] with which Encode would refuse e, nil where it would not.
@@ -76,10 +90,10 @@ func PartitionKey(e event.Event) (key []byte, ok bool) {
 	if !ok || ec == nil {
 		return nil, false
 	}
-	text, ok := ec.Extensions["partitionkey"].(string)
+	text, ok := ec.Extensions[partitionKey].(string)
 	if !ok {
 		var err error
-		if text, err = types.Format(ec.Extensions["partitionkey"]); err != nil {
+		if text, err = types.Format(ec.Extensions[partitionKey]); err != nil {
 			return nil, false
 		}
 	}
@@ -103,11 +117,12 @@ const (
 	endOfContentType = endOfTime + len(contentTypeHeader)
 )
 
-// headers returns the headers of a message in binary mode. Their texts share one piece of memory; no two overlap, and
-// appending to one does not change the next.
-func (w *writer) headers() []Header {
+// headers returns the key and the headers of a message in binary mode. Their texts share one piece of memory; no two overlap,
+// and appending to one does not change the next.
+func (w *writer) headers() (key []byte, list []Header) {
 	size, count := w.headerSize()
-	text, list := append(make([]byte, 0, size), nameText...), make([]Header, 0, count)
+	text := append(make([]byte, 0, size), nameText...)
+	list = make([]Header, 0, count)
 	name := (*[len(nameText)]byte)(text)
 	text, list = appendHeader(text, list, name[:endOfSpecVersion:endOfSpecVersion], version)
 	text, list = appendHeader(text, list, name[endOfSpecVersion:endOfID:endOfID], w.context.ID)
@@ -128,9 +143,14 @@ func (w *writer) headers() []Header {
 		text, list = appendNamed(text, list, w.extensions[i].name, w.extensions[i].text)
 	}
 	if w.contentType != "" {
-		_, list = appendHeader(text, list, name[endOfTime:endOfContentType:endOfContentType], w.contentType)
+		text, list = appendHeader(text, list, name[endOfTime:endOfContentType:endOfContentType], w.contentType)
 	}
-	return list
+	if w.key != "" {
+		start := len(text)
+		text = append(text, w.key...)
+		key = text[start:len(text):len(text)]
+	}
+	return key, list
 }
 
 // appendNamed appends the header of an attribute whose name is not in text yet.
@@ -154,7 +174,7 @@ func appendHeader(text []byte, list []Header, key []byte, value string) ([]byte,
 
 // headerSize returns how many headers there are, and room enough for their texts.
 func (w *writer) headerSize() (size, count int) {
-	size, count = len(nameText)+len(version)+len(w.context.ID)+len(w.source)+len(w.context.Type), 4
+	size, count = len(nameText)+len(version)+len(w.context.ID)+len(w.source)+len(w.context.Type)+len(w.key), 4
 	if w.context.Subject != nil {
 		size, count = size+len(*w.context.Subject), count+1
 	}

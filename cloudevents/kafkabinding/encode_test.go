@@ -268,6 +268,16 @@ func TestPartitionKey(t *testing.T) {
 			if key, ok := kafkabinding.PartitionKey(e); ok != c.ok || string(key) != c.want || ok == (key == nil) {
 				t.Errorf("PartitionKey is %q, %t, want %q, %t", key, ok, c.want, c.ok)
 			}
+			for _, mode := range []kafkabinding.Mode{kafkabinding.Binary, kafkabinding.Structured} {
+				m, err := kafkabinding.EncodeKeyed(e, mode)
+				if name == "no type" {
+					if err == nil {
+						t.Errorf("%s: encoded %+v", mode, m)
+					}
+				} else if err != nil || string(m.Key) != c.want || c.ok == (m.Key == nil) {
+					t.Errorf("%s: the key is %q, error %v, want %q", mode, m.Key, err, c.want)
+				}
+			}
 		})
 	}
 	if key, ok := kafkabinding.PartitionKey(orderCreated(t)); ok || key != nil {
@@ -297,9 +307,12 @@ func TestEncodeExtensions(t *testing.T) {
 			}
 		}
 		e.Context.(*event.EventContextV1).Extensions = extensions
-		m, err := kafkabinding.Encode(e, kafkabinding.Binary)
+		m, err := kafkabinding.EncodeKeyed(e, kafkabinding.Binary)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if key, _ := kafkabinding.PartitionKey(e); (key == nil) != (m.Key == nil) || !slices.Equal(key, m.Key) {
+			t.Fatalf("the key is %q, want %q", m.Key, key)
 		}
 		got := m.Headers[6 : len(m.Headers)-1] // between ce_time and content-type
 		if diff := cmp.Diff(cloudeventstest.Headers(want...), got, cmpopts.EquateEmpty()); diff != "" {

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/cloudevents/kafkabinding"
 )
 
-func ExampleEncode() {
+func ExampleEncodeKeyed() {
 	e := event.New()
 	e.SetID("1234-1234-1234")
 	e.SetSource("/mycontext/subcontext")
@@ -19,12 +19,11 @@ func ExampleEncode() {
 	e.DataEncoded = []byte(`{"message":"Hello World!"}`)
 
 	for _, mode := range []kafkabinding.Mode{kafkabinding.Binary, kafkabinding.Structured} {
-		m, err := kafkabinding.Encode(e, mode)
+		m, err := kafkabinding.EncodeKeyed(e, mode)
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		m.Key, _ = kafkabinding.PartitionKey(e)
 		fmt.Printf("%s, key %s\n", mode, m.Key)
 		for _, h := range m.Headers {
 			fmt.Printf("  %s: %s\n", h.Key, h.Value)

@@ -20,6 +20,7 @@ type writer struct {
 	dataSchema  string // "": none
 	hasTime     bool
 	extensions  []writerExtension // by name
+	key         string            // of the record; "": null
 }
 
 type writerExtension struct {
@@ -50,6 +51,16 @@ func (w *writer) read(e *event.Event, space []writerExtension) (extensions []wri
 		return nil, err
 	}
 	return extensionsOf(w.context, space)
+}
+
+// partitionKey returns the text of the extension that asks for a key, "" where there is none.
+func (w *writer) partitionKey() string {
+	for i := range w.extensions {
+		if w.extensions[i].name == partitionKey {
+			return w.extensions[i].text
+		}
+	}
+	return ""
 }
 
 func refuse(a attribute, reason string) *EncodeError {
@@ -162,7 +173,10 @@ func hasTime(ec *event.EventContextV1) (bool, *EncodeError) {
 }
 
 // usual are extensions that most events have, and few have others; by name.
-var usual = [...]string{"causationid", "correlationid", "partitionkey"}
+var usual = [...]string{"causationid", "correlationid", partitionKey}
+
+// partitionKey is the extension that asks for a record's key.
+const partitionKey = "partitionkey"
 
 // extensionsOf returns the extensions, by name. It uses the room in space first.
 func extensionsOf(ec *event.EventContextV1, space []writerExtension) ([]writerExtension, *EncodeError) {

@@ -67,8 +67,7 @@ func (b *bench) encoding(context.Context) (*figure, error) {
 			}},
 			{"millrace kafkabinding", func(context.Context) ([]float64, error) {
 				return benchmark(func() error {
-					m, err := kafkabinding.Encode(e, kafkabinding.Binary)
-					m.Key, _ = kafkabinding.PartitionKey(e)
+					_, err := kafkabinding.EncodeKeyed(e, kafkabinding.Binary)
 					return err
 				})
 			}},

@@ -38,13 +38,11 @@ func fill(ctx context.Context, brokers []string, topic string, records int) erro
 }
 
 func newRecord(n int) (*kgo.Record, error) {
-	e := newEvent(n)
-	m, err := kafkabinding.Encode(e, kafkabinding.Binary)
+	m, err := kafkabinding.EncodeKeyed(newEvent(n), kafkabinding.Binary)
 	if err != nil {
 		return nil, err
 	}
-	r := &kgo.Record{Value: m.Value}
-	r.Key, _ = kafkabinding.PartitionKey(e)
+	r := &kgo.Record{Key: m.Key, Value: m.Value}
 	for _, h := range m.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: string(h.Key), Value: h.Value})
 	}

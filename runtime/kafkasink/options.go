@@ -161,7 +161,6 @@ func (o *Options) message(out *pipeline.Output) (kafkabinding.Message, error) {
 	if err != nil {
 		return m, invalid(subject(out.Topic, out.Event.ID()), err)
 	}
-	m.Key, _ = kafkabinding.PartitionKey(out.Event)
 	m.Headers = appendTrace(m.Headers, function.TraceOf(out.Event))
 	return m, nil
 }
@@ -179,19 +178,22 @@ func appendTrace(headers []kafkabinding.Header, t function.Trace) []kafkabinding
 	return headers
 }
 
-// encoder returns how events are written in the format f, nil where there is no such format.
+// encoder returns how events and the keys that they ask for are written in the format f, nil where there is no such format.
 func (f Format) encoder() func(event.Event) (kafkabinding.Message, error) {
 	switch f {
 	case Binary:
-		return func(e event.Event) (kafkabinding.Message, error) { return kafkabinding.Encode(e, kafkabinding.Binary) }
+		return func(e event.Event) (kafkabinding.Message, error) {
+			return kafkabinding.EncodeKeyed(e, kafkabinding.Binary)
+		}
 	case Structured:
 		return func(e event.Event) (kafkabinding.Message, error) {
-			return kafkabinding.Encode(e, kafkabinding.Structured)
+			return kafkabinding.EncodeKeyed(e, kafkabinding.Structured)
 		}
 	case Envelope:
 		return func(e event.Event) (kafkabinding.Message, error) {
+			key, _ := kafkabinding.PartitionKey(e)
 			value, err := envelope.Encode(e)
-			return kafkabinding.Message{Value: value}, err
+			return kafkabinding.Message{Key: key, Value: value}, err
 		}
 	}
 	return nil

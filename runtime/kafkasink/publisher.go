@@ -77,9 +77,9 @@ func (p *Publisher) bury(ctx context.Context, out pipeline.Output, cause error, 
 	m, err := p.sink.options.Format.encoder()(out.Event)
 	if err != nil {
 		// What cannot be written as an event is kept as the data that it holds.
-		m = kafkabinding.Message{Value: out.Event.Data()}
+		key, _ := kafkabinding.PartitionKey(out.Event)
+		m = kafkabinding.Message{Key: key, Value: out.Event.Data()}
 	}
-	m.Key, _ = kafkabinding.PartitionKey(out.Event)
 	now := time.Now()
 	failure := pipeline.Failure{
 		Record:  &pipeline.Record{Topic: out.Topic, Partition: -1, Offset: -1, Timestamp: now, Message: m},

@@ -70,11 +70,11 @@ func (b *Outbox) drain(ctx context.Context, l *lease, until time.Time, publish f
 		if last {
 			l.end()
 		}
-		err = errors.Join(err, b.settle(ctx, l, p, last))
+		unsettled := b.settle(ctx, l, p, last)
 		published += len(p.acknowledged)
-		if err != nil && !last { // to go on would be to publish the same events again
+		if unsettled != nil { // to go on would be to publish the same events again; the lease is to be given back nevertheless
 			l.end()
-			return published, false, errors.Join(err, b.settle(ctx, l, newPass(), true))
+			return published, false, errors.Join(err, unsettled, b.settle(ctx, l, newPass(), true))
 		}
 		if last {
 			return published, more, err

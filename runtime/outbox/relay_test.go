@@ -270,33 +270,45 @@ func TestARelayThatHasToLeave(t *testing.T) {
 	})
 }
 
-// What the database does not take note of is not published again and again, and the shards are free for the next try.
+// What the database does not take note of is not published again and again, and the shards are free for the next try, also where
+// the broker went away at the same time.
 func TestADatabaseThatTakesNoNote(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, "sqlite", nil)
-	const events = 6000 // more than a page of each shard
-	for n := 0; n < events; {
-		ids := make([]string, 1000)
-		for i := range ids {
-			ids[i] = fmt.Sprint(n)
-			n++
-		}
-		s.put(t, "", ids...)
-	}
-	execute := func(statement string) {
-		if _, err := s.db.Write().ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	execute("CREATE TRIGGER broken BEFORE DELETE ON millrace_outbox BEGIN SELECT RAISE(ABORT, 'broken on purpose'); END")
-	b := &broker{}
-	published, err := s.box.Relay(t.Context(), b.publish)
-	if published == 0 || b.calls != 1 || err == nil || !strings.Contains(err.Error(), "broken on purpose") {
-		t.Errorf("published %d in %d calls, %v", published, b.calls, err)
-	}
-	execute("DROP TRIGGER broken")
-	if n := s.relay(t, b); n != events {
-		t.Errorf("published %d, want %d", n, events)
+	for name, broken := range map[string]bool{"alone": false, "and a broker that is gone": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, "sqlite", nil)
+			const events = 6000 // more than a page of each shard
+			for n := 0; n < events; {
+				ids := make([]string, 1000)
+				for i := range ids {
+					ids[i] = fmt.Sprint(n)
+					n++
+				}
+				s.put(t, "", ids...)
+			}
+			execute := func(statement string) {
+				if _, err := s.db.Write().ExecContext(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			execute("CREATE TRIGGER broken BEFORE DELETE ON millrace_outbox BEGIN SELECT RAISE(ABORT, 'broken on purpose'); END")
+			b := &broker{}
+			published, err := s.box.Relay(t.Context(), func(ctx context.Context, topic string, events ...event.Event) []error {
+				errs := b.publish(ctx, topic, events...)
+				if broken {
+					errs[len(errs)-1] = function.Unavailable("Kafka", errors.New("gone"))
+				}
+				return errs
+			})
+			if published == 0 || b.calls != 1 || err == nil || !strings.Contains(err.Error(), "broken on purpose") {
+				t.Errorf("published %d in %d calls, %v", published, b.calls, err)
+			}
+			execute("DROP TRIGGER broken")
+			if n := s.relay(t, b); n != events {
+				t.Errorf("published %d, want %d", n, events)
+			}
+		})
 	}
 }
 
