@@ -85,11 +85,7 @@ func (b *bench) measure(ctx context.Context, among func(name string) bool) ([]*r
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k.name, err)
 		}
-		rounds := b.settings.rounds
-		if k.name == "transactions" {
-			rounds = 1
-		}
-		r, err := f.run(ctx, rounds, b.progress)
+		r, err := f.run(ctx, b.rounds(k.name), b.progress)
 		if f.close != nil {
 			err = errors.Join(err, f.close())
 		}
@@ -99,6 +95,18 @@ func (b *bench) measure(ctx context.Context, among func(name string) bool) ([]*r
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// rounds returns how many rounds a figure takes. Those of half a second get more of them: their ratios are noisy.
+func (b *bench) rounds(figure string) int {
+	switch figure {
+	case "decode", "encode", "lambda":
+		return 3 * b.settings.rounds
+	case "transactions":
+		return 1
+	default:
+		return b.settings.rounds
+	}
 }
 
 // onCluster measures what needs a broker.
