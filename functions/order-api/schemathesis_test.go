@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -50,7 +49,7 @@ func TestSchemathesis(t *testing.T) {
 func serve(t *testing.T, kafka *runtimetest.Broker) *shop {
 	t.Helper()
 	kafka.CreateTopic(t, order.Topic, 3, nil)
-	address, metrics := freeAddress(t), freeAddress(t)
+	address, metrics := runtimetest.FreeAddress(t).String(), runtimetest.FreeAddress(t).String()
 	e := onSQLite(t)
 	e["KAFKA_BROKERS"], e["API_ADDR"], e["HTTP_ADDR"] = strings.Join(kafka.Addrs, ","), address, metrics
 	ctx, stop := context.WithCancel(context.Background())
@@ -112,14 +111,3 @@ func (f *followed) Chores() []function.Chore {
 
 // Close closes the databases.
 func (f *followed) Close() error { return errors.Join(f.store.Close(), f.Handler.(io.Closer).Close()) }
-
-// freeAddress returns an address of this machine that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}

@@ -259,7 +259,7 @@ func message(r *kgo.Record) kafkabinding.Message {
 
 func TestAMailServerThatIsDownLosesNothing(t *testing.T) {
 	t.Parallel()
-	addr := freeAddress(t)
+	addr := runtimetest.FreeAddress(t).String()
 	b := run(t, runner.Options{Lookup: environ(map[string]string{"SMTP_ADDR": addr, "SMTP_TLS": "none", "BREAKER_RECOVERY_TIMEOUT": "200ms"})})
 	if b.SMTP != addr || b.SMTPCaught {
 		t.Fatalf("the system is %+v", b.System)
@@ -304,16 +304,6 @@ func orderID(subject string) string {
 	}
 	digits := strings.TrimLeft(subject[at+len("order-"):], "0123456789")
 	return subject[at : len(subject)-len(digits)]
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // finished counts the records that functions are done with.

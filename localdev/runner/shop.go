@@ -2,10 +2,12 @@ package runner
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/millrace/millrace/localdev/catalog"
 	"github.com/millrace/millrace/localdev/paymentprovider"
@@ -79,16 +81,21 @@ func (s *system) findAPI(context.Context) error {
 // DefaultAPIAddr is where the shop's API is served.
 const DefaultAPIAddr = "127.0.0.1:8080"
 
-// free returns addr with a free port in the place of port 0.
+// free returns addr with a free port in the place of port 0. It is none that systems give to outgoing connections: one of those
+// could have it before it is listened at.
 func free(addr string) (string, error) {
-	if _, port, err := net.SplitHostPort(addr); err != nil || port != "0" {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || port != "0" {
 		return addr, nil //nolint:nilerr // what is no address is told by who listens
 	}
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return "", err
+	for range 100 {
+		var listener net.Listener
+		addr = net.JoinHostPort(host, strconv.Itoa(20_000+rand.IntN(12_000)))
+		if listener, err = net.Listen("tcp", addr); err == nil {
+			return addr, listener.Close()
+		}
 	}
-	return listener.Addr().String(), listener.Close()
+	return "", err
 }
 
 // kept is a file in the folder that the developer wants data to be kept in, "" where there is none.

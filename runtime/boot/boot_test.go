@@ -52,7 +52,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	b := &bundle{Broker: runtimetest.Kafka(t, nil), addr: freeAddress(t)}
+	b := &bundle{Broker: runtimetest.Kafka(t, nil), addr: runtimetest.FreeAddress(t).String()}
 	b.in, b.out, b.letters = b.NewTopic(t, 3), b.NewTopic(t, 1), b.NewTopic(t, 1)
 	b.environment = map[string]string{
 		"KAFKA_BROKERS":     strings.Join(b.Addrs, ","),
@@ -62,16 +62,6 @@ func setup(t *testing.T) *bundle {
 		"RETRY_FIRST_DELAY": "1ms",
 	}
 	return b
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (b *bundle) lookup(key string) (string, bool) {

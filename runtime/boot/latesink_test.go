@@ -33,7 +33,7 @@ func brokerAt(t *testing.T, addr, topic string) *runtimetest.Broker {
 func TestAServiceStartsWithoutKafkaAndPublishesWhenItIsThere(t *testing.T) {
 	t.Parallel()
 	const out = "order-events"
-	b, broker := offline(t), freeAddress(t)
+	b, broker := offline(t), runtimetest.FreeAddress(t).String()
 	b.environment["KAFKA_BROKERS"] = broker
 	outbox := newBox()
 	mux := http.NewServeMux()
@@ -64,7 +64,7 @@ func TestAServiceStartsWithoutKafkaAndPublishesWhenItIsThere(t *testing.T) {
 func TestAServiceOnLambdaStartsWithoutKafka(t *testing.T) {
 	t.Parallel()
 	const out = "order-events"
-	broker := freeAddress(t)
+	broker := runtimetest.FreeAddress(t).String()
 	p := startProgram(t, map[string]string{childService: "shop", childChore: "relays", childOut: out, "KAFKA_BROKERS": broker})
 	for i := range 2 {
 		if got := p.request(t, fmt.Sprint(i), urlEvent("POST", fmt.Sprintf("/orders/%d", i), "", nil)); got.StatusCode != http.StatusOK {
@@ -85,7 +85,7 @@ func TestAServiceOnLambdaStartsWithoutKafka(t *testing.T) {
 
 func TestATopicThatIsMissingWhenKafkaIsThereAtLastIsLogged(t *testing.T) {
 	t.Parallel()
-	broker := freeAddress(t)
+	broker := runtimetest.FreeAddress(t).String()
 	p := startProgram(t, map[string]string{childService: "shop", childChore: "relays", childOut: "absent", "KAFKA_BROKERS": broker})
 	p.request(t, "1", urlEvent("POST", "/orders/1", "", nil))
 	brokerAt(t, broker, "order-events")

@@ -51,7 +51,7 @@ func (s *shop) Close() error {
 func serve(t *testing.T, b *bundle, mux http.Handler, chores ...function.Chore) *api {
 	t.Helper()
 	a := &api{bundle: b, ended: make(chan error, 1)}
-	addr := freeAddress(t)
+	addr := runtimetest.FreeAddress(t).String()
 	a.url = "http://" + addr
 	b.environment["API_ADDR"] = addr
 	var ctx context.Context
@@ -89,7 +89,7 @@ func (a *api) end(t *testing.T) {
 // offline is a bundle without a broker.
 func offline(t *testing.T) *bundle {
 	t.Helper()
-	addr := freeAddress(t)
+	addr := runtimetest.FreeAddress(t).String()
 	return &bundle{addr: addr, environment: map[string]string{"KAFKA_BROKERS": "127.0.0.1:1", "HTTP_ADDR": addr}}
 }
 
@@ -316,7 +316,7 @@ func TestTheChoresOfAServiceRun(t *testing.T) {
 func TestServicesAndFunctionsShareAProcess(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	first, second := freeAddress(t), freeAddress(t)
+	first, second := runtimetest.FreeAddress(t).String(), runtimetest.FreeAddress(t).String()
 	b.environment["API_ADDR"] = first + "," + second
 	named := func(name string) function.Service {
 		return function.Service{Name: name, New: func(function.Lookup) (http.Handler, error) {
@@ -428,9 +428,9 @@ func TestTheCommandLineOfAService(t *testing.T) {
 // What a service writes to the standard logs looks as the environment says, in a process that is its own.
 func TestTheStandardLogsOfAProgramAreItsOwn(t *testing.T) {
 	t.Parallel()
-	addr, stderr := freeAddress(t), &output{}
+	addr, stderr := runtimetest.FreeAddress(t).String(), &output{}
 	command := exec.CommandContext(t.Context(), os.Args[0])
-	command.Env = []string{childService + "=shop", "API_ADDR=" + addr, "HTTP_ADDR=" + freeAddress(t), "LOG_LEVEL=debug", "LOG_FORMAT=json"}
+	command.Env = []string{childService + "=shop", "API_ADDR=" + addr, "HTTP_ADDR=" + runtimetest.FreeAddress(t).String(), "LOG_LEVEL=debug", "LOG_FORMAT=json"}
 	command.Stderr = stderr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func TestAKilledShopTellsOneStory(t *testing.T) {
 	if os.Getenv(ordersVariable) != "" {
 		t.Skip("make crash runs the larger one")
 	}
-	s := &shop{pause: 4500, place: place{KafkaPort: freeAddress(t).Port, Data: t.TempDir(), API: freeAddress(t).String()}}
+	s := &shop{pause: 4500, place: place{KafkaPort: runtimetest.FreeAddress(t).Port, Data: t.TempDir(), API: runtimetest.FreeAddress(t).String()}}
 	run(t, s, 200, func(service string) database.Config {
 		return database.Config{Kind: "sqlite", URL: config.NewSecret(s.Data + "/" + service + ".db")}
 	})
@@ -58,7 +58,7 @@ func TestAKilledShopTellsOneStoryOnPostgreSQLAndApacheKafka(t *testing.T) {
 		t.Fatalf("%s names no Apache Kafka; make crash starts one", runtimetest.AddressVariable)
 	}
 	url := server.Database(t)
-	s := &shop{pause: 4500, place: place{Kafka: kafka, API: freeAddress(t).String()}, environment: []string{
+	s := &shop{pause: 4500, place: place{Kafka: kafka, API: runtimetest.FreeAddress(t).String()}, environment: []string{
 		"DATABASE=postgres", "DATABASE_URL=" + url,
 		// The group knows the member that comes back. A cluster that stays would otherwise wait for the one that was killed.
 		"KAFKA_INSTANCE_ID=shop",

@@ -81,17 +81,6 @@ func (s *shop) await(t *testing.T) {
 	})
 }
 
-// freeAddress is an address of this machine at which nobody listens.
-func freeAddress(t *testing.T) *net.TCPAddr {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr)
-}
-
 // client gives up soon: a shop that is killed does not answer.
 var client = &http.Client{Timeout: 10 * time.Second}
 
