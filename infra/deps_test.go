@@ -35,7 +35,7 @@ const (
 	sarama    = "github.com/IBM/sarama/..."
 	saramaSDK = "github.com/cloudevents/sdk-go/protocol/kafka_sarama/..."
 	lambda    = "github.com/aws/aws-lambda-go/..."
-	franz     = "github.com/twmb/franz-go/..."
+	franz     = "github.com/twmb/franz-go/pkg/k*/..." // the clients and what they are made of; pkg/sasl is no client
 	kfake     = "github.com/twmb/franz-go/pkg/kfake/..."
 	events    = "github.com/cloudevents/sdk-go/v2/event"
 	payloads  = "./cloudevents/..."

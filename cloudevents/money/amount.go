@@ -5,11 +5,11 @@ import (
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/govalues/decimal"
+	"github.com/shopspring/decimal"
 )
 
 // MaxDigits is how many digits an Amount can have, and how many of them may stand behind the point.
-const MaxDigits = decimal.MaxPrec
+const MaxDigits = 19
 
 // The errors of this package. None of them quotes the text that was read: it is part of somebody's payload.
 var (
@@ -29,11 +29,10 @@ type Amount struct{ value decimal.Decimal }
 
 // New returns units × 10^-scale: New(9999, 2) is 99.99. A scale outside 0 to [MaxDigits] is [ErrRange].
 func New(units int64, scale int) (Amount, error) {
-	value, err := decimal.New(units, scale)
-	if err != nil {
+	if scale < 0 || scale > MaxDigits {
 		return Amount{}, ErrRange
 	}
-	return Amount{value}, nil
+	return Amount{decimal.New(units, int32(-scale))}, nil
 }
 
 // Parse reads a number in the grammar of JSON (RFC 8259 §6). It never rounds: what does not fit is [ErrRange], what is
@@ -43,11 +42,11 @@ func Parse(text string) (Amount, error) {
 	if err != nil {
 		return Amount{}, err
 	}
-	value, err := decimal.Parse(plain)
+	value, err := decimal.NewFromString(plain)
 	if err != nil {
-		return Amount{}, ErrRange
+		return Amount{}, ErrSyntax
 	}
-	return Amount{value}, nil
+	return fitting(value)
 }
 
 // MustParse is [Parse] for constants of the program. It panics where Parse returns an error.
@@ -60,26 +59,17 @@ func MustParse(text string) Amount {
 }
 
 // Add returns a + b, or [ErrRange].
-func (a Amount) Add(b Amount) (Amount, error) {
-	return exact(a.value.AddExact(b.value, max(a.value.Scale(), b.value.Scale())))
-}
+func (a Amount) Add(b Amount) (Amount, error) { return fitting(a.value.Add(b.value)) }
 
 // Sub returns a − b, or [ErrRange].
-func (a Amount) Sub(b Amount) (Amount, error) {
-	return exact(a.value.SubExact(b.value, max(a.value.Scale(), b.value.Scale())))
-}
+func (a Amount) Sub(b Amount) (Amount, error) { return fitting(a.value.Sub(b.value)) }
 
 // Mul returns a × n, or [ErrRange].
-func (a Amount) Mul(n int64) (Amount, error) {
-	factor, err := decimal.New(n, 0)
-	if err != nil {
-		return Amount{}, ErrRange
-	}
-	return exact(a.value.MulExact(factor, a.value.Scale()))
-}
+func (a Amount) Mul(n int64) (Amount, error) { return fitting(a.value.Mul(decimal.New(n, 0))) }
 
-func exact(value decimal.Decimal, err error) (Amount, error) {
-	if err != nil {
+// fitting returns the amount of value, which is exact, or [ErrRange].
+func fitting(value decimal.Decimal) (Amount, error) {
+	if value.NumDigits() > MaxDigits || -value.Exponent() > MaxDigits {
 		return Amount{}, ErrRange
 	}
 	return Amount{value}, nil
@@ -98,10 +88,10 @@ func (a Amount) Sign() int { return a.value.Sign() }
 func (a Amount) IsZero() bool { return a.value.IsZero() }
 
 // String returns the number without an exponent, with the digits it was written with.
-func (a Amount) String() string { return a.value.String() }
+func (a Amount) String() string { return a.value.StringFixed(-a.value.Exponent()) }
 
 // MarshalJSON writes a JSON number.
-func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.value.String()), nil }
+func (a Amount) MarshalJSON() ([]byte, error) { return []byte(a.String()), nil }
 
 // UnmarshalJSON reads a JSON number, a JSON string that holds one, or null.
 func (a *Amount) UnmarshalJSON(data []byte) error {

@@ -40,7 +40,7 @@ type Options struct {
 	// either functions or one service. Default: none.
 	Services []function.Service
 
-	// owned says that the process is the program's: its standard log is the program's then, too.
+	// owned says that the process is the program's: its standard log and its garbage collector are the program's then, too.
 	owned bool
 }
 

@@ -44,6 +44,10 @@ func runInGroups(ctx context.Context, lookup function.Lookup, specs []function.S
 		return errors.Join(err, program.close())
 	}
 	s.name(program)
+	if o.owned {
+		stop := collectGarbage(ctx, lookup)
+		defer stop()
+	}
 	d, err := newGroupDoor(ctx, s, program, o)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
 	"text/tabwriter"
 
@@ -49,13 +48,6 @@ func command(ctx context.Context, args []string, lookup function.Lookup, stdout,
 	default:
 		fmt.Fprintf(stderr, "unknown arguments %q: everything is set by the environment, --help lists the variables\n", args)
 		return 2
-	}
-	if _, frozen := runtimeAPI(lookup); !frozen {
-		var collecting sync.WaitGroup
-		defer collecting.Wait()
-		running, stop := context.WithCancel(ctx)
-		defer stop()
-		collecting.Go(func() { collectGarbage(running, lookup) })
 	}
 	if err := Run(ctx, lookup, specs, &Options{Services: services, owned: true}); err != nil {
 		fmt.Fprintln(stderr, err)

@@ -1,19 +1,18 @@
+//go:build !lambda.norpc
+
 package boot
 
 import (
 	"context"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/runtime/function"
 )
 
 const (
-	// gcPercent is the garbage collector's setting where GOGC is not set. Records are short-lived and what is kept of them is
-	// bounded by the window, so a heap of a few times that size buys most of the collector's time: at Go's own 100 it takes
-	// as long as the rest of the runtime.
-	gcPercent = 400
 	// roomyMemory is up to which size of the process gcPercent counts, in bytes. Beyond it the heap may have twice the size
 	// of what is alive, as with Go's own setting: full windows of several partitions would otherwise take gigabytes.
 	roomyMemory = 128 << 20
@@ -21,15 +20,27 @@ const (
 	memoryInterval = time.Second
 )
 
-// collectGarbage sets the collector until ctx ends, or leaves it alone where the environment sets it.
-func collectGarbage(ctx context.Context, lookup function.Lookup) {
+// collectGarbage sets the collector of the process, but leaves alone what the environment sets, and has its limit follow what is
+// alive until ctx ends or stop is called.
+func collectGarbage(ctx context.Context, lookup function.Lookup) (stop func()) {
 	if _, set := lookup("GOGC"); set {
-		return
+		return func() {}
 	}
 	debug.SetGCPercent(gcPercent)
 	if _, set := lookup("GOMEMLIMIT"); set {
-		return
+		return func() {}
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	var following sync.WaitGroup
+	following.Go(func() { followLive(ctx) })
+	return func() {
+		cancel()
+		following.Wait()
+	}
+}
+
+// followLive sets the limit anew again and again.
+func followLive(ctx context.Context) {
 	tick := time.NewTicker(memoryInterval)
 	defer tick.Stop()
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
@@ -41,18 +52,6 @@ func collectGarbage(ctx context.Context, lookup function.Lookup) {
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// collectWithin sets the collector for a process that may have so many bytes and is frozen at times, but leaves alone what
-// the environment sets. 0 bytes are no limit.
-func collectWithin(lookup function.Lookup, bytes int64) {
-	if _, set := lookup("GOGC"); !set {
-		debug.SetGCPercent(gcPercent)
-	}
-	if _, set := lookup("GOMEMLIMIT"); !set && bytes > 0 {
-		// The rest is for what the collector does not see: the program itself, stacks of threads, buffers of the system.
-		debug.SetMemoryLimit(bytes - bytes/8)
 	}
 }
 

@@ -137,6 +137,18 @@ func TestConnectSASL(t *testing.T) {
 	}
 }
 
+// TestASCRAMPasswordIsTakenAsItIs: brokers do not prepare passwords (RFC 4013), which would make an a of the ª.
+func TestASCRAMPasswordIsTakenAsItIs(t *testing.T) {
+	t.Parallel()
+	for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
+		addrs := embedded(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "user", "pª ss,=word"))
+		c := kafkaclient.Config{Brokers: addrs, SASLMechanism: mechanism, SASLUsername: "user", SASLPassword: config.NewSecret("pª ss,=word")}
+		if _, err := connect(t, c); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestConnectOtherMechanism(t *testing.T) {
 	t.Parallel()
 	addrs := embedded(t, kfake.EnableSASL(), kfake.Superuser("PLAIN", "user", "right"))

@@ -11,5 +11,5 @@
 // The mechanism AWS_MSK_IAM is SASL/OAUTHBEARER with a token that is signed here, with the keys of the environment or of the
 // container's role. What it takes are two functions of HMAC, not an SDK.
 //
-// It imports sarama, the SCRAM implementation and the codecs that sarama uses, and runtime/config.
+// It imports sarama, the codecs that sarama uses, franz-go's implementation of SCRAM, and runtime/config.
 package kafkaclient
