@@ -39,7 +39,7 @@ CRASH    = go test -v -count=1 -timeout 20m -run PostgreSQL ./functions/internal
 .PHONY: test-kafka
 test-kafka: bin/apachekafka ## Run the tests that use a broker against Apache Kafka (Java 17, Maven)
 	bin/apachekafka -- $(GO_TEST) $(ON_KAFKA:%=./%)
-	MILLRACE_TEST_CRASH=200 bin/apachekafka -- $(CRASH)
+	MILLRACE_TEST_CRASH=400 bin/apachekafka -- $(CRASH)
 
 # -v, for a test without its client is skipped, and the reason should be seen.
 .PHONY: test-clients

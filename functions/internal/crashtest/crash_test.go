@@ -58,7 +58,7 @@ func TestAKilledShopTellsOneStoryOnPostgreSQLAndApacheKafka(t *testing.T) {
 		t.Fatalf("%s names no Apache Kafka; make crash starts one", runtimetest.AddressVariable)
 	}
 	url := server.Database(t)
-	s := &shop{pause: 4500, place: place{Kafka: kafka, API: runtimetest.FreeAddress(t).String()}, environment: []string{
+	s := &shop{pause: min(4500, 8*orders), place: place{Kafka: kafka, API: runtimetest.FreeAddress(t).String()}, environment: []string{
 		"DATABASE=postgres", "DATABASE_URL=" + url,
 		// The group knows the member that comes back. A cluster that stays would otherwise wait for the one that was killed.
 		"KAFKA_INSTANCE_ID=shop",
