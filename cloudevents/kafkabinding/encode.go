@@ -35,7 +35,7 @@ func (m Mode) String() string {
 
 const structuredContentType = event.ApplicationCloudEventsJSON + "; charset=UTF-8"
 
-// Encode returns the message that carries e. Its key is null: the key is the caller's, see [PartitionKey].
+// Encode returns the message that carries e. Its key is null: the key is the caller's, or see [EncodeKeyed].
 //
 // Headers stand in a fixed order: specversion, id, source, type, subject, time, dataschema, the extensions by name, the
 // content type. Times are written in UTC.

@@ -32,7 +32,8 @@ const (
 // The error is publish's where the broker cannot be reached, and one of the database otherwise. Events that cannot be published
 // are no error of the relay: see [Outbox.Stats].
 //
-// When ctx ends nothing more is published, and Relay takes note of what was, for 2 seconds at most.
+// When ctx ends nothing more is published, and Relay takes note of what was, for 2 seconds at most; where the database takes no
+// note, it gives its shards back for as long.
 func (b *Outbox) Relay(ctx context.Context, publish function.Publish) (published int, err error) {
 	published, _, err = b.relay(ctx, publish)
 	return published, err

@@ -20,7 +20,7 @@ import (
 	"github.com/millrace/millrace/runtime/runtimetest"
 )
 
-// ordersVariable says how many orders make crash wants, on PostgreSQL and the cluster of MILLRACE_TEST_KAFKA.
+// ordersVariable says how many orders make crash and make test-kafka want, on PostgreSQL and the cluster of MILLRACE_TEST_KAFKA.
 const ordersVariable = "MILLRACE_TEST_CRASH"
 
 const (
@@ -51,13 +51,14 @@ func TestAKilledShopTellsOneStory(t *testing.T) {
 func TestAKilledShopTellsOneStoryOnPostgreSQLAndApacheKafka(t *testing.T) {
 	orders, err := strconv.Atoi(os.Getenv(ordersVariable))
 	if err != nil {
-		t.Skipf("make crash runs it: %s=2000 is the number of orders", ordersVariable)
+		t.Skipf("it needs Apache Kafka: make test-kafka runs it with few orders, make crash with 2,000 (%s)", ordersVariable)
 	}
 	kafka := os.Getenv(runtimetest.AddressVariable)
 	if kafka == "" {
 		t.Fatalf("%s names no Apache Kafka; make crash starts one", runtimetest.AddressVariable)
 	}
 	url := server.Database(t)
+	// Few orders are placed within seconds: the shop is killed sooner then.
 	s := &shop{pause: min(4500, 8*orders), place: place{Kafka: kafka, API: runtimetest.FreeAddress(t).String()}, environment: []string{
 		"DATABASE=postgres", "DATABASE_URL=" + url,
 		// The group knows the member that comes back. A cluster that stays would otherwise wait for the one that was killed.
