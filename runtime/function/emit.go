@@ -2,11 +2,9 @@ package function
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/go-json-experiment/json"
-	"github.com/google/uuid"
 )
 
 // The extension attributes that the runtime reads and sets.
@@ -77,39 +75,4 @@ func NewEvent(p Payload) (event.Event, error) {
 	e.SetDataContentType(event.ApplicationJSON)
 	e.DataEncoded = data
 	return e, nil
-}
-
-// idSpace is the name space of emitted ids (UUID version 5, RFC 9562 §5.5).
-var idSpace = uuid.MustParse("6a1f0f5e-7c0b-5d6e-9a54-2f1c7f9d8b11")
-
-// EmittedID returns the id of the index-th event (from 0) that a function returned for the event parentID of
-// parentSource. The same arguments give the same id, so that a redelivery emits the same identities (law 8).
-func EmittedID(functionName, parentSource, parentID string, index int) string {
-	name := fmt.Appendf(nil, "%d:%s%d:%s%d:%s%d",
-		len(functionName), functionName, len(parentSource), parentSource, len(parentID), parentID, index)
-	return uuid.NewSHA1(idSpace, name).String()
-}
-
-// Stamp completes the events that the function s returned for parent, in place: an empty id becomes [EmittedID], an
-// empty source the function's, an empty time now. correlationid is the parent's (its id where it has none), causationid
-// the parent's id; both are overwritten. The runtime calls it before it publishes; tests of handlers may.
-func Stamp(s *Spec, parent event.Event, events []event.Event, now time.Time) {
-	correlation, ok := parent.Extensions()[CorrelationID].(string)
-	if !ok || correlation == "" {
-		correlation = parent.ID()
-	}
-	for i := range events {
-		e := &events[i]
-		if e.ID() == "" {
-			e.SetID(EmittedID(s.Name, parent.Source(), parent.ID(), i))
-		}
-		if e.Source() == "" {
-			e.SetSource(s.source())
-		}
-		if e.Time().IsZero() {
-			e.SetTime(now.UTC())
-		}
-		e.SetExtension(CorrelationID, correlation)
-		e.SetExtension(CausationID, parent.ID())
-	}
 }

@@ -86,13 +86,13 @@ func (t Trace) Stamp(events []event.Event) {
 	if t.IsZero() {
 		return
 	}
+	var parent, state any = t.Parent, nil
+	if t.State != "" {
+		state = t.State
+	}
 	for i := range events {
-		events[i].SetExtension(TraceParent, t.Parent)
-		if t.State == "" {
-			events[i].SetExtension(TraceState, nil)
-		} else {
-			events[i].SetExtension(TraceState, t.State)
-		}
+		setExtension(&events[i], TraceParent, parent)
+		setExtension(&events[i], TraceState, state)
 	}
 }
 
