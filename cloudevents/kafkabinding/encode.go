@@ -50,7 +50,7 @@ func Encode(e event.Event, mode Mode) (Message, error) { return encode(&e, mode,
 func EncodeKeyed(e event.Event, mode Mode) (Message, error) { return encode(&e, mode, true) }
 
 func encode(e *event.Event, mode Mode, keyed bool) (m Message, err error) {
-	var few [4]writerExtension // more move to the heap
+	var few [len(usual)]writerExtension // more move to the heap
 	var w writer
 	var refusal *EncodeError
 	if w.extensions, refusal = w.read(e, few[:0]); refusal != nil {
@@ -76,8 +76,9 @@ func encode(e *event.Event, mode Mode, keyed bool) (m Message, err error) {
 
 // Validate returns the [*EncodeError] with which Encode would refuse e, nil where it would not.
 func Validate(e event.Event) error {
+	var few [len(usual)]writerExtension // more move to the heap
 	var w writer
-	if _, err := w.read(&e, nil); err != nil {
+	if _, err := w.read(&e, few[:0]); err != nil {
 		return err
 	}
 	return nil

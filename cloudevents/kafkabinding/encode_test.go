@@ -296,7 +296,7 @@ func TestEncodeExtensions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		extensions := map[string]any{}
 		var want []string
-		for _, name := range []string{"a", "causationid", "correlationid", "partitionkey", "z"} {
+		for _, name := range []string{"a", "causationid", "correlationid", "partitionkey", "traceparent", "tracestate", "z"} {
 			if !rapid.Bool().Draw(t, name) {
 				continue
 			}

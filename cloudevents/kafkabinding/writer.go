@@ -173,7 +173,7 @@ func hasTime(ec *event.EventContextV1) (bool, *EncodeError) {
 }
 
 // usual are extensions that most events have, and few have others; by name.
-var usual = [...]string{"causationid", "correlationid", partitionKey}
+var usual = [...]string{"causationid", "correlationid", partitionKey, "traceparent", "tracestate"}
 
 // partitionKey is the extension that asks for a record's key.
 const partitionKey = "partitionkey"

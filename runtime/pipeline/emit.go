@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
+	"github.com/millrace/millrace/cloudevents/kafkabinding"
 	"github.com/millrace/millrace/cloudevents/schemas"
 	"github.com/millrace/millrace/runtime/function"
 )
@@ -106,19 +107,34 @@ func (m *emitter) send(ctx context.Context, d *Delivery, outputs []Output) error
 func (m *emitter) outputs(events []event.Event) ([]Output, error) {
 	outputs := make([]Output, len(events))
 	for i, e := range events {
-		topic, ok := m.topics[e.Type()]
+		eventType := e.Type()
+		topic, ok := m.topics[eventType]
 		if !ok {
-			return nil, output(fmt.Errorf("%s returned an event of type %q, which its Spec.Emits does not name", m.spec.Name, e.Type()))
+			return nil, output(fmt.Errorf("%s returned an event of type %q, which its Spec.Emits does not name", m.spec.Name, eventType))
 		}
-		if err := e.Validate(); err != nil {
-			return nil, output(fmt.Errorf("event %d that %s returned: %w", i, m.spec.Name, err))
+		err := validate(e)
+		if err == nil {
+			err = schemas.Validate(eventType, e.Data())
 		}
-		if err := schemas.Validate(e.Type(), e.Data()); err != nil {
+		if err != nil {
 			return nil, output(fmt.Errorf("event %d that %s returned: %w", i, m.spec.Name, err))
 		}
 		outputs[i] = Output{Topic: topic, Event: e}
 	}
 	return outputs, nil
+}
+
+// validate tells why no sink would take e. The binding refuses all that the SDK does, and remembers what it has seen; the SDK
+// names everything that is wrong.
+func validate(e event.Event) error {
+	refused := kafkabinding.Validate(e)
+	if refused == nil {
+		return nil
+	}
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	return refused
 }
 
 func output(err error) error {
