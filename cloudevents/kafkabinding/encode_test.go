@@ -320,3 +320,23 @@ func TestEncodeExtensions(t *testing.T) {
 		}
 	})
 }
+
+// TestEncodeUsualExtensions: an event whose extensions are all usual ones has them by name, too.
+func TestEncodeUsualExtensions(t *testing.T) {
+	t.Parallel()
+	e := orderCreated(t)
+	e.SetExtension("tracestate", "a=b")
+	e.SetExtension("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	e.SetExtension("partitionkey", "order-12345")
+	m, err := kafkabinding.Encode(e, kafkabinding.Binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cloudeventstest.Headers(
+		"ce_causationid", "user-action-456", "ce_correlationid", "req-789", "ce_partitionkey", "order-12345",
+		"ce_traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "ce_tracestate", "a=b",
+	)
+	if diff := cmp.Diff(want, m.Headers[6:len(m.Headers)-1]); diff != "" {
+		t.Errorf("headers of extensions differ (-want +got):\n%s", diff)
+	}
+}
