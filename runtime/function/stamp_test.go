@@ -162,3 +162,17 @@ func TestStampOfEventsThatShareTheirExtensions(t *testing.T) {
 		}
 	}
 }
+
+//nolint:paralleltest // testing.AllocsPerRun refuses to run beside others
+func TestStampAllocatesOnlyWhatItSets(t *testing.T) {
+	spec := function.Spec{Name: "greet", Source: "/greet"}
+	in, now := parent(parentID, "/meetings", "flow-1"), time.Now()
+	ec := &event.EventContextV1{Extensions: map[string]any{function.PartitionKey: "k"}}
+	events := []event.Event{{Context: ec}}
+	if n := testing.AllocsPerRun(100, func() {
+		ec.ID, ec.Source, ec.Time = "", types.URIRef{}, nil
+		function.Stamp(&spec, in, events, now)
+	}); n > 3 { // an id, a time, a causation
+		t.Errorf("%g allocations", n)
+	}
+}
