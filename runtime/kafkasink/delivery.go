@@ -118,15 +118,22 @@ type batch struct {
 	mu      sync.Mutex
 	pending int
 	errs    []error
+	// one is the memory of errs where there is one delivery.
+	one [1]error
 }
 
 // errPending stands for an outcome that is not there yet.
 var errPending = errors.New("no outcome yet")
 
 func newBatch(n int) *batch {
-	b := &batch{done: make(chan struct{}), pending: n, errs: slices.Repeat([]error{errPending}, n)}
-	if n == 0 {
+	b := &batch{done: make(chan struct{}), pending: n, one: [1]error{errPending}}
+	switch n {
+	case 0:
 		close(b.done)
+	case 1:
+		b.errs = b.one[:]
+	default:
+		b.errs = slices.Repeat([]error{errPending}, n)
 	}
 	return b
 }

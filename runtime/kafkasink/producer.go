@@ -23,6 +23,10 @@ type producer struct {
 	closed bool
 }
 
+// acknowledged is how many records may be acknowledged and not settled yet. sarama hands them over one by one, and sends
+// nothing meanwhile: who takes them must not do more than that.
+const acknowledged = 1024
+
 // errCut says that the cluster did not answer in time when the sink was closed.
 var errCut = fmt.Errorf("kafkasink: closed with records on their way that were not acknowledged within %s", closeTimeout)
 
@@ -47,8 +51,15 @@ func open(c kafkaclient.Config, clientID string, configure func(*sarama.Config) 
 		return nil, errors.Join(kafkaclient.Explain(err, c.Brokers), client.Close())
 	}
 	p := &producer{client: client, async: async}
+	published := make(chan *sarama.ProducerMessage, acknowledged)
 	p.drained.Go(func() {
+		defer close(published)
 		for m := range async.Successes() {
+			published <- m
+		}
+	})
+	p.drained.Go(func() {
+		for m := range published {
 			settle(m, nil)
 		}
 	})
@@ -61,7 +72,7 @@ func open(c kafkaclient.Config, clientID string, configure func(*sarama.Config) 
 }
 
 // enqueue hands m over. It blocks while the buffers are full.
-func (p *producer) enqueue(ctx context.Context, m *sarama.ProducerMessage) error {
+func (p *producer) enqueue(w *waiting, m *sarama.ProducerMessage) error {
 	p.gate.RLock()
 	defer p.gate.RUnlock()
 	if p.closed {
@@ -70,8 +81,13 @@ func (p *producer) enqueue(ctx context.Context, m *sarama.ProducerMessage) error
 	select {
 	case p.async.Input() <- m:
 		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case <-w.over:
+	}
+	select {
+	case p.async.Input() <- m:
+		return nil
+	case <-w.listen().Done():
+		return context.Cause(w.ctx)
 	}
 }
 
@@ -106,12 +122,12 @@ type lazyProducer struct {
 }
 
 // enqueue is [producer.enqueue].
-func (l *lazyProducer) enqueue(ctx context.Context, m *sarama.ProducerMessage) error {
+func (l *lazyProducer) enqueue(w *waiting, m *sarama.ProducerMessage) error {
 	p, err := l.producer()
 	if err != nil {
 		return err
 	}
-	return p.enqueue(ctx, m)
+	return p.enqueue(w, m)
 }
 
 func (l *lazyProducer) producer() (*producer, error) {

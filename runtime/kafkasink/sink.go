@@ -38,13 +38,14 @@ var ErrClosed = errors.New("kafkasink: the sink is closed")
 // Bytes that were handed over are not copied. They must not be changed until the outcome is known: never, where a call
 // was given up because its context ended, for the record may still be on its way, and may still be published.
 type Sink struct {
-	brokers  []string
-	options  Options
-	bulk     *producer
-	single   lazyProducer
-	health   health
-	failures failures
-	close    func() error
+	brokers    []string
+	options    Options
+	bulk       *producer
+	single     lazyProducer
+	impatience impatience
+	health     health
+	failures   failures
+	close      func() error
 }
 
 // Open connects to the cluster as clientID and returns a Sink. It fails within 5 s, with an error that says what to do,
@@ -110,13 +111,15 @@ func (s *Sink) SendEach(ctx context.Context, outs ...pipeline.Output) []error {
 
 // SendAsync hands one event over and returns; done is called with the outcome, as [Sink.Send] would return it, once and
 // from a goroutine of the Sink, which waits for it: done must not block, and must not call the Sink. SendAsync blocks
-// while the producer's buffers are full. When it returns an error, the event was not handed over and done is not called.
+// while the producer's buffers are full, at most 30 s. When it returns an error, the event was not handed over and done is not called.
 func (s *Sink) SendAsync(ctx context.Context, out pipeline.Output, done func(error)) error {
 	d, err := s.prepare(&out, callback(done), 0)
 	if err != nil {
 		return err
 	}
-	return s.hand(ctx, d)
+	w := s.impatience.begin(ctx)
+	defer w.end()
+	return s.hand(&w, d)
 }
 
 // Produce publishes a record as it is: key, value and header values may be null, which differs from empty. A zero
@@ -161,22 +164,23 @@ func (s *Sink) prepare(out *pipeline.Output, to receiver, index int) (*delivery,
 
 // await hands deliveries over and waits for the outcome of all of b, or for the end of ctx.
 func (s *Sink) await(ctx context.Context, b *batch, deliveries []*delivery) []error {
-	// A context of its own is dear: where the caller's ends sooner, it is not needed.
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > deliveryTimeout {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, deliveryTimeout, errSlow)
-		defer cancel()
-	}
+	w := s.impatience.begin(ctx)
+	defer w.end()
 	for _, d := range deliveries {
-		if err := s.hand(ctx, d); err != nil {
+		if err := s.hand(&w, d); err != nil {
 			b.delivered(d.index, err)
 		}
 	}
 	select {
 	case <-b.done:
 		return b.errs
-	case <-ctx.Done():
-		return s.abandon(b, deliveries, context.Cause(ctx))
+	case <-w.over:
+	}
+	select {
+	case <-b.done:
+		return b.errs
+	case <-w.listen().Done():
+		return s.abandon(b, deliveries, context.Cause(w.ctx))
 	}
 }
 
@@ -192,17 +196,24 @@ func (s *Sink) abandon(b *batch, deliveries []*delivery, cause error) []error {
 }
 
 // hand gives d to a producer that has room for it.
-func (s *Sink) hand(ctx context.Context, d *delivery) error {
+func (s *Sink) hand(w *waiting, d *delivery) error {
 	var err error
 	if d.alone = d.alone || d.size > s.options.MaxEventBytes; d.alone {
-		err = s.single.enqueue(ctx, &d.record)
+		err = s.single.enqueue(w, &d.record)
 	} else {
-		err = s.bulk.enqueue(ctx, &d.record)
+		err = s.bulk.enqueue(w, &d.record)
 	}
 	if err != nil {
 		return function.Unavailable(Dependency, fmt.Errorf("%s: %w", d.subject(), err))
 	}
 	return nil
+}
+
+// handAlone is hand for a record whose caller cannot wait.
+func (s *Sink) handAlone(d *delivery) error {
+	w := s.impatience.begin(context.Background())
+	defer w.end()
+	return s.hand(&w, d)
 }
 
 // settle receives the outcome of each record that a producer was given.
@@ -211,7 +222,7 @@ func (s *Sink) settle(m *sarama.ProducerMessage, err error) {
 	if !d.alone && errors.Is(err, sarama.ErrMessageSizeTooLarge) {
 		// The broker means the batch, where a topic's limit is below ours. A record is too large when it is so alone.
 		d.alone = true
-		if err = s.hand(context.Background(), d); err == nil {
+		if err = s.handAlone(d); err == nil {
 			return
 		}
 	} else if err != nil {
