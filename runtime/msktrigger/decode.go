@@ -61,8 +61,9 @@ type decoder struct {
 	fields  []kafkabinding.Header
 	// names are the names of members of records before, by their place.
 	names []name
-	// before are the headers of records before, by their place.
+	// before are the headers of records before, by their place. The value of the header that was read last begins at named.
 	before []field
+	named  int
 	// seen has a bit for each member that the record has shown, poison is why it cannot be handled.
 	seen   uint
 	poison *DecodeError
@@ -151,6 +152,7 @@ func (d *decoder) list(name []byte) error {
 		return errName
 	}
 	d.where.Partition, d.where.Member = p.Name, ""
+	d.names = d.names[:0] // what a list says of itself is not true of the next
 	d.records = d.memory.records.room(1, pieceRecords)
 	if !d.null() {
 		if err := d.array(func() error { return d.record(&p) }); err != nil {

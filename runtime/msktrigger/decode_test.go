@@ -1,10 +1,13 @@
 package msktrigger_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,6 +133,13 @@ func TestAnEventThatCannotBeUnderstoodIsRefused(t *testing.T) {
 		{"name beyond 32 bits", eventOf("a-2147483648", good), "records has a list"},
 		{"name that Kafka refuses", eventOf("a b-0", good), "records has a list"},
 		{"long name", eventOf(strings.Repeat("a", 250)+"-0", good), "records has a list"},
+		{"topic twice", eventOf("a-0", good, `{"topic":"a","topic":"a","partition":0,"offset":1}`), "record 1 of the list: topic stands twice"},
+		{"topic where the record before has it, too", eventOf("a-0", good, `{"offset":2,"topic":"a","partition":0}`,
+			`{"topic":"a","topic":"a","partition":0,"offset":3}`), "record 2 of the list: topic stands twice"},
+		{"other partition than before", eventOf("a-1", `{"topic":"a","partition":1,"offset":1}`, `{"topic":"a","partition":12,"offset":1}`),
+			"record 1 of the list: partition disagrees"},
+		{"partition of the list before", `{"eventSource":"aws:kafka","records":{"a-0":[` + good + `],"a-1":[` + good + `]}}`,
+			"records of a-1: record 0 of the list: partition disagrees"},
 		{"other topic", eventOf("b-0", good), "records of b-0: record 0 of the list: topic disagrees with the name of the list"},
 		{"other partition", eventOf("a-1", good), "records of a-1: record 0 of the list: partition disagrees with the name of the list"},
 		{"no topic", eventOf("a-0", `{"partition":0,"offset":1}`), "record 0 of the list, offset 1: topic is missing"},
@@ -208,6 +218,69 @@ func TestARecordThatCannotBeReadIsPoisonAlone(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, prefix)
 			}
 		})
+	}
+}
+
+// TestRecordsThatResembleTheOneBefore: what is written as in the record before need not be read again, what only begins so must be.
+func TestRecordsThatResembleTheOneBefore(t *testing.T) {
+	t.Parallel()
+	const first = `{"topic":"a","partition":0,"x":1,"offset":1,"headers":[{"h":[49,50]},{"i":[51]}]}`
+	for _, tc := range []struct{ record, want string }{
+		{first, `a/0@1 null:null "h"="12" "i"="3"`},
+		{`{"topic":"a", "partition":0 ,"x":1 , "offset":1}`, `a/0@1 null:null`},
+		{`{"topic":"a","partition":0,"x":12,"offset":1,"headers":[{"h":[49]},{"i":[51]}]}`, `a/0@1 null:null "h"="1" "i"="3"`},
+		{`{"x":1,"partition":0,"topic":"a","offset":2}`, `a/0@2 null:null`},
+		{`{"topic":"a","partition":0,"x":1,"offset":1,"headers":[{"h": [49,50 ] },{"i":[51,52]}]}`, `a/0@1 null:null "h"="12" "i"="34"`},
+		{`{"topic":"a","partition":0,"x":1,"offset":1,"headers":[{"h":[50],"more":[51]},{"i":null}]}`, `a/0@1 null:null "h"="2" "more"="3" "i"=null`},
+		{`{"topic":"a","partition":0,"x":1,"offset":1,"headers":[{"hi":[50]},{},{"i":[]}]}`, `a/0@1 null:null "hi"="2" "i"=""`},
+		{`{"topic":"a","partition":0,"x":1,"offset":1,"headers":[{"i":[51]},{"h":[49,50]}]}`, `a/0@1 null:null "i"="3" "h"="12"`},
+	} {
+		b, err := msktrigger.Decode([]byte(eventOf("a-0", first, tc.record, first)))
+		if err != nil {
+			t.Errorf("%s: %v", tc.record, err)
+			continue
+		}
+		for _, r := range b.Partitions[0].Records {
+			if got := showRecord(&r); got != tc.want && got != `a/0@1 null:null "h"="12" "i"="3"` {
+				t.Errorf("%s: read as %s, want %s", tc.record, got, tc.want)
+			}
+		}
+		if !slices.Contains(show(b), tc.want) {
+			t.Errorf("%s: read as\n%s\nwithout %s", tc.record, strings.Join(show(b), "\n"), tc.want)
+		}
+	}
+}
+
+// TestEveryPairOfBytes: bytes are read two at a time, by how they are written.
+func TestEveryPairOfBytes(t *testing.T) {
+	t.Parallel()
+	var list []string
+	var want []byte
+	for a := range 256 {
+		for b := range 256 {
+			list = append(list, strconv.Itoa(a), strconv.Itoa(b))
+			want = append(want, byte(a), byte(b))
+		}
+	}
+	headers := func(list []string) string {
+		return eventOf("a-0", `{"topic":"a","partition":0,"offset":1,"headers":[{"h":[`+strings.Join(list, ",")+`]}]}`)
+	}
+	b, err := msktrigger.Decode([]byte(headers(list)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Partitions[0].Records[0].Headers[0].Value; !bytes.Equal(got, want) {
+		t.Error("bytes differ")
+	}
+	for _, odd := range []string{"012", "00", "09", "256", "1:", ":1", "/1", "1 2", "1.", "\"1\"", "\x80", "\xff1", "1\xff"} {
+		for place := range 6 {
+			list := []string{"10", "99", "10", "99", "10", "99", "10", "99"}
+			list[place] = odd
+			b, err := msktrigger.Decode([]byte(headers(list)))
+			if err == nil && b.Partitions[0].Records[0].Err == nil {
+				t.Errorf("%s is taken for bytes", list)
+			}
+		}
 	}
 }
 

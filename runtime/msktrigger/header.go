@@ -12,8 +12,9 @@ import (
 type field struct {
 	kafkabinding.Header
 
-	// text is the object that holds the header and nothing else, empty where there is none.
-	text []byte
+	// text is the object that holds the header and nothing else, empty where there is none. name is what it begins with, up to the
+	// value.
+	text, name []byte
 }
 
 // headers reads the headers of a record.
@@ -42,29 +43,45 @@ func (d *decoder) field() error {
 		return nil
 	}
 	start := d.at
+	if d.renewed(before) {
+		before.Header, before.text = d.fields[i], d.text[start:d.at]
+		return nil
+	}
+	d.at, d.fields = start, d.fields[:i]
 	if err := d.object(d.header); err != nil {
 		return err
 	}
 	if len(d.fields) == i+1 {
-		*before = field{d.fields[i], d.text[start:d.at]}
+		*before = field{d.fields[i], d.text[start:d.at], d.text[start:d.named]}
 	}
 	return nil
 }
 
+// renewed reads an object that holds a header with the name of the one before and nothing else. It is false where the object holds
+// something else, or something is wrong with it.
+func (d *decoder) renewed(before *field) bool {
+	if len(before.text) == 0 || !bytes.HasPrefix(d.text[d.at:], before.name) {
+		return false
+	}
+	d.at += len(before.name)
+	d.peek()
+	value, err := d.bytes()
+	if err != nil {
+		return false
+	}
+	more, err := d.next('}')
+	d.fields = append(d.fields, kafkabinding.Header{Key: before.Key, Value: value})
+	return err == nil && !more
+}
+
 // header reads one header into d.fields.
 func (d *decoder) header(name []byte) error {
-	var h kafkabinding.Header
-	if i := len(d.fields); i < len(d.before) && string(d.before[i].Key) == string(name) {
-		h.Key = d.before[i].Key
-	}
-	if h.Key == nil {
-		h.Key = bytes.Clone(name)
-	}
-	var err error
-	if h.Value, err = d.bytes(); err != nil {
+	d.named = d.at
+	value, err := d.bytes()
+	if err != nil {
 		return err
 	}
-	d.fields = append(d.fields, h)
+	d.fields = append(d.fields, kafkabinding.Header{Key: bytes.Clone(name), Value: value})
 	return nil
 }
 
@@ -107,27 +124,54 @@ func (s *scanner) numbers(list []byte) ([]byte, error) {
 // pairs reads numbers two at a time and appends them to list, as long as they stand close together, are written as most are (one
 // to three digits, no sign, no zero in front), and are not the last.
 //
-// Lists of bytes are most of an event. Eight characters hold two numbers with their commas, whatever their lengths, and no branch
-// depends on how many digits a number has: that is as good as random.
+// Lists of bytes are most of an event, and most bytes of ids, times and numbers have two digits: of these eight characters hold two
+// at known places.
 func (s *scanner) pairs(list []byte) []byte {
 	from, at := s.text, s.at // in registers: the next pair waits for at
 	for len(from)-at >= 8 {
 		text := binary.LittleEndian.Uint64(from[at:])
-		digits := text ^ '0'*ones
-		// The highest bit of each byte that is no digit. A byte beyond ASCII spoils only those after it.
-		others := (digits | (digits + (0x80-10)*ones)) & (0x80 * ones)
-		first := bits.TrailingZeros64(others) - 7
-		second := bits.TrailingZeros64(others&(others-1)) - 7
-		one, two := spelled(digits, first), spelled(digits>>((first+8)&63), second-first-8)
-		behindOne, behindTwo := text>>(first&63)&0xff, text>>(second&63)&0xff
-		if behindOne != ',' || behindTwo != ',' || one|two > 255 {
+		if short := text ^ shortPair; (short|(short+shortMost)|(short-shortLeast))&shortBits == 0 {
+			sums := short*10 + short>>8
+			list = append(list, byte(sums), byte(sums>>24)) //nolint:gosec // what is above is the sum of another byte
+			at += 6
+			continue
+		}
+		one, two, size := pair(text)
+		if size == 0 {
 			break
 		}
-		list = append(list, byte(one), byte(two)) //nolint:gosec // neither is above 255
-		at += second>>3 + 1
+		list = append(list, one, two)
+		at += size
 	}
 	s.at = at
 	return list
+}
+
+// What two numbers of two digits with their commas are known by, the first character in the lowest byte.
+const (
+	// shortPair is what their characters are counted from: the digits become their values, a comma becomes 0.
+	shortPair = 0x2c3030_2c3030
+	// The highest bit of a byte of shortBits is set where shortMost leads above what its value may be, or shortLeast below: a digit is
+	// at most 9, a comma 0, and the first digit of each number at least 1. A byte beyond that spoils only those after it.
+	shortMost  = 0x7f7676_7f7676
+	shortLeast = 0x000001_000001
+	shortBits  = 0x808080_808080
+)
+
+// pair returns the numbers that text begins with, and how many characters they have with their commas: 0 unless they are as pairs
+// wants them. No branch depends on how many digits a number has, for in a text that is as good as random.
+func pair(text uint64) (one, two byte, size int) {
+	digits := text ^ '0'*ones
+	// The highest bit of each byte that is no digit. A byte beyond ASCII spoils only those after it.
+	others := (digits | (digits + (0x80-10)*ones)) & (0x80 * ones)
+	first := bits.TrailingZeros64(others) - 7
+	second := bits.TrailingZeros64(others&(others-1)) - 7
+	a, b := spelled(digits, first), spelled(digits>>((first+8)&63), second-first-8)
+	behindA, behindB := text>>(first&63)&0xff, text>>(second&63)&0xff
+	if behindA != ',' || behindB != ',' || a|b > 255 {
+		return 0, 0, 0
+	}
+	return byte(a), byte(b), second>>3 + 1 //nolint:gosec // neither is above 255
 }
 
 // ones has 1 in each byte.

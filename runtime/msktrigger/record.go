@@ -78,6 +78,8 @@ func (d *decoder) record(p *Partition) error {
 type name struct {
 	text   []byte
 	member member
+	// whole is the name with its value and the comma behind it, where that need not be read again in this list. Empty: it must be.
+	whole []byte
 }
 
 // members reads the members of a record. An error is one that the whole event is refused for.
@@ -90,6 +92,10 @@ func (d *decoder) members(r *Record) error {
 		return nil
 	}
 	for i := 0; ; i++ {
+		if d.repeats(i) {
+			continue
+		}
+		start := d.at
 		m, err := d.name(i)
 		if err == nil && m != members {
 			err = d.member(r, m)
@@ -102,7 +108,27 @@ func (d *decoder) members(r *Record) error {
 		if more, err := d.next('}'); !more || err != nil {
 			return err
 		}
+		if m == topic || m == partition || m == members {
+			d.names[i].whole = d.text[start:d.at]
+		}
 	}
+}
+
+// repeats passes over the i-th member of a record if it is as in the record before, and one that is the same for a whole list or that
+// nobody reads.
+func (d *decoder) repeats(i int) bool {
+	if i >= len(d.names) {
+		return false
+	}
+	before := &d.names[i]
+	bit := uint(1) << before.member
+	if len(before.whole) == 0 || d.seen&bit&place != 0 || !bytes.HasPrefix(d.text[d.at:], before.whole) {
+		return false
+	}
+	d.seen |= bit
+	d.at += len(before.whole)
+	d.peek()
+	return true
 }
 
 // name reads the name of the i-th member of a record. Most are as in the record before.
@@ -125,7 +151,7 @@ func (d *decoder) name(i int) (member, error) {
 	if !d.byte(':') {
 		return members, d.unless(errSyntax)
 	}
-	*before = name{d.text[start:d.at], memberOf(said)}
+	*before = name{text: d.text[start:d.at], member: memberOf(said)}
 	d.peek()
 	return before.member, nil
 }
