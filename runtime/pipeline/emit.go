@@ -23,7 +23,6 @@ type emitter struct {
 	// once is nil where nothing is remembered.
 	once          Once
 	transactional bool
-	now           func() time.Time
 }
 
 // handle calls the handler and publishes its events.
@@ -70,7 +69,7 @@ func (m *emitter) call(ctx context.Context, d *Delivery) ([]event.Event, error) 
 	if err != nil || len(events) == 0 {
 		return nil, err
 	}
-	function.Stamp(&m.spec, d.Event, events, m.now())
+	function.Stamp(&m.spec, d.Event, events, time.Now())
 	d.Trace().Stamp(events)
 	return events, nil
 }

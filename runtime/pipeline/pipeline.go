@@ -24,7 +24,6 @@ type Pipeline struct {
 	dead      DeadLetters
 	observers []Observer
 	waits     Backoff
-	now       func() time.Time
 
 	transactional bool
 }
@@ -73,7 +72,6 @@ func New(group string, functions []Function, sink Sink, dead DeadLetters, o *Opt
 		waits:     o.Waits,
 
 		transactional: o.Transactional,
-		now:           time.Now,
 	}
 	if p.waits == (Backoff{}) {
 		p.waits = Backoff{First: 100 * time.Millisecond, Max: 5 * time.Second}
@@ -97,7 +95,7 @@ func (p *Pipeline) add(f Function, sink Sink, o *Options) error {
 	for _, topic := range topics {
 		p.outputs[topic] = true
 	}
-	emit := &emitter{spec: spec, topics: topics, sink: sink, handler: f.Handler, now: p.now}
+	emit := &emitter{spec: spec, topics: topics, sink: sink, handler: f.Handler}
 	if o.Once != nil {
 		emit.once, emit.transactional = o.Once(spec), o.Transactional
 	}
@@ -167,10 +165,10 @@ func (p *Pipeline) Handle(ctx context.Context, d *Delivery) (again time.Duration
 		return p.bury(ctx, d, o)
 	}
 	if d.Started.IsZero() {
-		d.Started = p.now()
+		d.Started = time.Now()
 	}
 	err := p.attempt(ctx, d, o)
-	o.Took = p.now().Sub(d.Started)
+	o.Took = time.Since(d.Started)
 	d.Started = time.Time{}
 	if err != nil && ctx.Err() != nil {
 		if o.Function != "" {
@@ -254,7 +252,7 @@ func (p *Pipeline) waitAfter(d *Delivery, err error) time.Duration {
 }
 
 func (p *Pipeline) failed(d *Delivery) {
-	d.LastFailure = p.now()
+	d.LastFailure = time.Now()
 	d.waits = 0
 	if d.FirstFailure.IsZero() {
 		d.FirstFailure = d.LastFailure
