@@ -272,7 +272,7 @@ func TestEveryPairOfBytes(t *testing.T) {
 	if got := b.Partitions[0].Records[0].Headers[0].Value; !bytes.Equal(got, want) {
 		t.Error("bytes differ")
 	}
-	for _, odd := range []string{"012", "00", "09", "256", "1:", ":1", "/1", "1 2", "1.", "\"1\"", "\x80", "\xff1", "1\xff"} {
+	for _, odd := range []string{"012", "00", "09", "256", "1:", ":1", "/1", "1 2", "1.", "\"1\"", "\x80", "\xff1", "1\xff", "10\xad10"} {
 		for place := range 6 {
 			list := []string{"10", "99", "10", "99", "10", "99", "10", "99"}
 			list[place] = odd

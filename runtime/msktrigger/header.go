@@ -130,7 +130,7 @@ func (s *scanner) pairs(list []byte) []byte {
 	from, at := s.text, s.at // in registers: the next pair waits for at
 	for len(from)-at >= 8 {
 		text := binary.LittleEndian.Uint64(from[at:])
-		if short := text ^ shortPair; (short|(short+shortMost)|(short-shortLeast))&shortBits == 0 {
+		if short := text ^ shortPair; ((short+shortMost)|(short-shortLeast))&shortBits == 0 {
 			sums := short*10 + short>>8
 			list = append(list, byte(sums), byte(sums>>24)) //nolint:gosec // what is above is the sum of another byte
 			at += 6
@@ -152,7 +152,8 @@ const (
 	// shortPair is what their characters are counted from: the digits become their values, a comma becomes 0.
 	shortPair = 0x2c3030_2c3030
 	// The highest bit of a byte of shortBits is set where shortMost leads above what its value may be, or shortLeast below: a digit is
-	// at most 9, a comma 0, and the first digit of each number at least 1. A byte beyond that spoils only those after it.
+	// at most 9, a comma 0, and the first digit of each number at least 1. Where a sum overflows, the difference has the bit. A byte
+	// beyond its range spoils only those after it.
 	shortMost  = 0x7f7676_7f7676
 	shortLeast = 0x000001_000001
 	shortBits  = 0x808080_808080
