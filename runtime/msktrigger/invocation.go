@@ -18,18 +18,21 @@ var keySeed = maphash.MakeSeed()
 
 // invocation is the work on one batch.
 type invocation struct {
-	trigger *Trigger
-	lanes   *lanes.Lanes[*delivery]
-	parts   []part
-	// yield gives a worker's place away while it waits for acknowledgements.
-	yield func() (resume func())
-
+	trigger  *Trigger
+	workshop *workshop
 	// ctx is that of the handlers. It ends when no work is to be done any more: at the time closing, zero where there is no
 	// deadline, or earlier.
 	ctx     context.Context
 	cancel  context.CancelFunc
 	closing time.Time
 	margin  time.Duration
+	began   time.Time
+
+	// unpacked is closed when the batch is read and its records are in their lanes. They are in parts then, or refused says why
+	// there is none.
+	unpacked chan struct{}
+	parts    []part
+	refused  error
 
 	// open is how many records are neither finished nor given up; settled is closed when there is none.
 	open    atomic.Int64
@@ -51,6 +54,7 @@ type part struct {
 
 // delivery is a record on its way. One worker at a time works on it.
 type delivery struct {
+	of     *invocation
 	record *Record
 	lane   uint64
 	// waited is how long the record has waited for something that is down.
@@ -64,30 +68,68 @@ type delivery struct {
 // recycled are opened records for reuse. A worker mostly gets the one back that it used for the record before.
 var recycled = sync.Pool{New: func() any { return &pipeline.Delivery{} }}
 
-func newInvocation(ctx context.Context, t *Trigger, b *Batch) *invocation {
-	pool := lanes.NewPool(t.options.Workers)
-	v := &invocation{trigger: t, yield: pool.Yield, margin: t.options.Margin, settled: make(chan struct{})}
+func newInvocation(ctx context.Context, t *Trigger, payload []byte) *invocation {
+	v := &invocation{
+		trigger: t, workshop: t.workshop(), margin: t.options.Margin, began: time.Now(),
+		unpacked: make(chan struct{}), settled: make(chan struct{}),
+	}
 	if deadline, ok := ctx.Deadline(); ok {
-		v.margin = min(v.margin, max(time.Until(deadline), 0)/marginPart)
+		v.margin = min(v.margin, max(deadline.Sub(v.began), 0)/marginPart)
 		v.closing = deadline.Add(-v.margin)
 		v.ctx, v.cancel = context.WithDeadline(ctx, v.closing)
 	} else {
 		v.ctx, v.cancel = context.WithCancel(ctx)
 	}
-	v.lanes = lanes.New(pool, v.handle, nil)
-	for i := range b.Partitions {
-		v.parts = append(v.parts, v.newPart(i, &b.Partitions[i]))
-	}
+	v.workshop.lanes.Submit([]lanes.Item[work]{{Value: &parcel{v, payload}}})
 	return v
+}
+
+// parcel is a batch that is not unpacked. It is work for a worker as its records are, so that these are mostly handled where they
+// were read: another processor would have to fetch them.
+type parcel struct {
+	*invocation
+
+	payload []byte
+}
+
+func (p *parcel) run() lanes.Result {
+	defer close(p.unpacked)
+	defer func() {
+		if value := recover(); value != nil {
+			p.failure.Store(&InternalError{Value: value, Stack: debug.Stack()})
+			close(p.settled)
+		}
+	}()
+	if p.refused = p.unpack(p.payload); p.refused != nil || p.open.Load() == 0 {
+		close(p.settled)
+		return lanes.Finished()
+	}
+	p.submit()
+	return lanes.Finished()
+}
+
+// unpack reads the batch.
+func (v *invocation) unpack(payload []byte) error {
+	batch, err := decode(payload, &v.workshop.memory)
+	if err == nil {
+		err = v.trigger.check(batch)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range batch.Partitions {
+		v.parts = append(v.parts, v.newPart(i, &batch.Partitions[i]))
+	}
+	return nil
 }
 
 // newPart returns the n-th partition of the batch.
 func (v *invocation) newPart(n int, partition *Partition) part {
-	p := part{Partition: partition, deliveries: make([]delivery, len(partition.Records))}
+	p := part{Partition: partition, deliveries: v.workshop.deliveries.zeros(len(partition.Records), pieceRecords)}
 	order := v.trigger.pipeline.Order(p.Topic)
 	for i := range p.Records {
 		d := &p.deliveries[i]
-		d.record = &p.Records[i]
+		d.of, d.record = v, &p.Records[i]
 		d.lane = laneOf(order, n, i, d.record.Key)
 	}
 	v.open.Add(int64(len(p.deliveries)))
@@ -108,42 +150,42 @@ func laneOf(order function.Order, n, i int, key []byte) uint64 {
 	}
 }
 
-// run works until every record is finished or given up, or until the time is over.
-func (v *invocation) run() error {
-	defer v.cancel()
-	if v.open.Load() == 0 {
-		return nil
-	}
-	v.submit()
+// wait waits until every record is finished or given up, or until the time is over.
+func (v *invocation) wait() {
 	select {
 	case <-v.settled:
 	case <-v.ctx.Done():
+		<-v.unpacked // it does not take long, and nothing can be answered before
 	}
-	v.close()
+}
+
+// err says why the whole batch has to come again, if it has to.
+func (v *invocation) err() error {
 	if failure := v.failure.Load(); failure != nil {
 		return failure
 	}
-	return nil
+	return v.refused
 }
 
 // submit queues the records in their lanes.
 func (v *invocation) submit() {
-	items := make([]lanes.Item[*delivery], 0, v.open.Load())
+	items := v.workshop.items[:0]
 	for _, p := range v.parts {
 		for i := range p.deliveries {
-			items = append(items, lanes.Item[*delivery]{Key: p.deliveries[i].lane, Value: &p.deliveries[i]})
+			items = append(items, lanes.Item[work]{Key: p.deliveries[i].lane, Value: &p.deliveries[i]})
 		}
 	}
-	v.lanes.Submit(items)
+	v.workshop.items = items
+	v.workshop.lanes.Submit(items)
 }
 
 // close ends the work: no handler starts, the context of those that run ends, and they get half of the margin to return. One that
 // does not is left behind.
 func (v *invocation) close() {
 	v.cancel()
-	v.lanes.Close()
+	v.workshop.lanes.Close()
 	// The context has ended: this does not wait. A timer is dear, and mostly nothing runs.
-	if v.lanes.Wait(v.ctx) == nil {
+	if v.workshop.lanes.Wait(v.ctx) == nil {
 		return
 	}
 	until := time.Now().Add(v.margin / 2)
@@ -152,16 +194,16 @@ func (v *invocation) close() {
 	}
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(v.ctx), until)
 	defer cancel()
-	if v.lanes.Wait(ctx) != nil {
+	if v.workshop.lanes.Wait(ctx) != nil {
 		v.warn()
 	}
 }
 
-// clean tells whether every record is finished, so that nobody holds any.
+// clean tells whether every record is finished, so that nobody holds any and no lane has any.
 func (v *invocation) clean() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.open.Load() == 0 && v.halted == nil
+	return v.open.Load() == 0 && v.halted == nil && v.err() == nil
 }
 
 // warn tells of handlers that are left behind.
@@ -176,6 +218,9 @@ func (v *invocation) warn() {
 	}
 }
 
+// run runs one attempt.
+func (d *delivery) run() lanes.Result { return d.of.handle(d) }
+
 // handle runs one attempt, in a worker.
 func (v *invocation) handle(d *delivery) (result lanes.Result) {
 	defer func() {
@@ -185,11 +230,11 @@ func (v *invocation) handle(d *delivery) (result lanes.Result) {
 			result = v.giveUp(d)
 		}
 	}()
-	now := time.Now()
+	now := v.now()
 	if !v.allows(now) || v.halts(d.lane) {
 		return v.giveUp(d)
 	}
-	o := d.open(v.yield)
+	o := d.open(v.workshop.yield)
 	o.Started = now
 	failed := o.LastFailure
 	d.running.Store(true)
@@ -204,7 +249,7 @@ func (v *invocation) handle(d *delivery) (result lanes.Result) {
 	if o.LastFailure.Equal(failed) {
 		d.waited += again
 	}
-	if d.waited > v.trigger.options.Patience || !v.allows(time.Now().Add(again)) {
+	if d.waited > v.trigger.options.Patience || !v.allows(v.now().Add(again)) {
 		return v.giveUp(d)
 	}
 	return lanes.Again(again)
@@ -217,6 +262,9 @@ func (v *invocation) attempt(d *delivery, o *pipeline.Delivery) (again time.Dura
 	}
 	return v.trigger.pipeline.Lose(v.ctx, o, o.Offset, &function.PermanentError{Class: function.ClassUndecodable, Err: d.record.Err})
 }
+
+// now returns the time. It asks one clock, where time.Now asks two.
+func (v *invocation) now() time.Time { return v.began.Add(time.Since(v.began)) }
 
 // allows tells whether a handler may start at a time.
 func (v *invocation) allows(at time.Time) bool {

@@ -49,6 +49,13 @@ func (s *slab[T]) room(n, piece int) []T {
 	return s.free
 }
 
+// zeros returns n zero values.
+func (s *slab[T]) zeros(n, piece int) []T {
+	list := s.room(n, piece)[:n]
+	clear(list)
+	return s.keep(list)
+}
+
 // piece returns the next piece, which has room for n.
 func (s *slab[T]) piece(n int) []T {
 	for ; s.used < len(s.pieces); s.used++ {

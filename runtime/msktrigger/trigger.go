@@ -66,6 +66,8 @@ func (o *Options) complete() Options {
 type Trigger struct {
 	pipeline *pipeline.Pipeline
 	options  Options
+	// workshops are those that invocations have left clean.
+	workshops sync.Pool
 }
 
 // New returns the trigger of a consumer group's pipeline, which must not be transactional: there is nothing to commit.
@@ -85,27 +87,20 @@ func (t *Trigger) Invoke(ctx context.Context, payload []byte) (answer []byte, er
 			answer, err = nil, &InternalError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	m := memories.Get().(*memory)
-	batch, err := decode(payload, m)
-	if err == nil {
-		err = t.check(batch)
-	}
-	if err != nil {
-		return nil, err
-	}
-	v := newInvocation(ctx, t, batch)
-	if err := v.run(); err != nil {
-		return nil, err
-	}
+	v := newInvocation(ctx, t, payload)
+	defer v.cancel()
+	v.wait()
 	if v.clean() {
-		defer memories.Put(m)
-		defer m.reuse()
+		defer t.workshops.Put(v.workshop)
+		defer v.workshop.tidy()
+	} else {
+		v.close()
+	}
+	if err := v.err(); err != nil {
+		return nil, err
 	}
 	return v.answer(), nil
 }
-
-// memories are those of batches that are done with.
-var memories = sync.Pool{New: func() any { return &memory{} }}
 
 // check refuses records that no function reads: to finish them would lose them.
 func (t *Trigger) check(b *Batch) error {

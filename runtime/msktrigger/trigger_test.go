@@ -400,6 +400,32 @@ func TestInvocationsAtTheSameTime(t *testing.T) {
 	})
 }
 
+// TestAnInvocationKnowsNothingOfTheOneBefore: what was finished in the workshop of an invocation is not finished in the next.
+func TestAnInvocationKnowsNothingOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	var failure error
+	handler := function.Raw(func(context.Context, event.Event) ([]event.Event, error) { return nil, failure }, placed)
+	p, err := pipeline.New("group", []pipeline.Function{{Spec: newWorld().spec, Handler: handler}}, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trigger, batch := msktrigger.New(p, nil), typical(t, 30)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	for round := range 10 {
+		for _, failure = range []error{nil, function.RetryAfter(24*time.Hour, errBoom), nil} {
+			want := 0
+			if failure != nil {
+				want = 30
+			}
+			answer, err := trigger.Invoke(ctx, batch)
+			if failed := handedBack(t, answer); len(failed) != want || err != nil {
+				t.Errorf("round %d: handed back %d records, want %d: %v", round, len(failed), want, err)
+			}
+		}
+	}
+}
+
 // TestWhatAHandlerKeepsIsItsOwn: an invocation works in the memory of one before, but not in what that gave away.
 func TestWhatAHandlerKeepsIsItsOwn(t *testing.T) {
 	t.Parallel()
