@@ -53,8 +53,8 @@ type validator interface{ Validate() error }
 // A target, or a struct in it, that has a method Validate() error is asked last, also when there are problems already: a
 // variable that could not be read then has its default. A variable may occur in several targets.
 //
-// Load panics when a target is not such a pointer or a tag is malformed. Calls with different targets may run
-// concurrently.
+// Load panics when a target is not such a pointer or a tag that it needs is malformed: [Describe] finds those that it does not,
+// such as the bounds of a variable that is not set. Calls with different targets may run concurrently.
 func Load(lookup func(string) (string, bool), targets ...any) error {
 	var problems []Problem
 	for _, target := range targets {

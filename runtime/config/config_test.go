@@ -337,14 +337,23 @@ func TestProgrammingErrorsPanic(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			defer func() {
-				if text := fmt.Sprint(recover()); !strings.Contains(text, test.want) {
-					t.Errorf("panicked with %q, want %q in it", text, test.want)
-				}
-			}()
-			_ = config.Load(environment(nil), test.target)
+			mustPanic(t, test.want, func() { config.Describe(test.target) })
+			if test.name != "a default that is out of bounds" { // Load does not need it where the variable is set
+				mustPanic(t, test.want, func() { _ = config.Load(environment(map[string]string{"X": "1"}), test.target) })
+			}
 		})
 	}
+}
+
+func mustPanic(t *testing.T, want string, f func()) {
+	t.Helper()
+	defer func() {
+		t.Helper()
+		if text := fmt.Sprint(recover()); !strings.Contains(text, want) {
+			t.Errorf("panicked with %q, want %q in it", text, want)
+		}
+	}()
+	f()
 }
 
 // Whatever stands in the environment, Load returns, and it succeeds exactly when the value is within the bounds.

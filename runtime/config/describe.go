@@ -20,7 +20,7 @@ type Variable struct {
 }
 
 // Describe lists the variables that [Load] reads into targets, in the same order, each name once. A value that a target
-// has already is shown as the default. It panics when Load would.
+// has already is shown as the default. It panics when a target is not a pointer to a struct or a tag is malformed.
 func Describe(targets ...any) []Variable {
 	var variables []Variable
 	seen := map[string]bool{}
@@ -30,6 +30,7 @@ func Describe(targets ...any) []Variable {
 				continue
 			}
 			seen[f.variable] = true
+			f.check()
 			variables = append(variables, f.describe())
 		}
 	}
@@ -41,7 +42,7 @@ func (f *field) describe() Variable {
 		Name:     f.variable,
 		Default:  f.defaultText(),
 		Bounds:   f.requirement(),
-		Doc:      f.doc,
+		Doc:      f.tags.Get("doc"),
 		Required: f.required,
 		Secret:   f.kind == secret,
 	}

@@ -17,20 +17,24 @@ type structure struct {
 	validators []validator
 }
 
-// field is a struct field that a variable fills.
+// field is a struct field that a variable fills. A process has a hundred of them and somebody waits for its start, so what few
+// of them need is read when it is asked for: most variables are not set.
 type field struct {
-	// path is the field as programmers know it: "kafkaclient.Config.Brokers".
-	path     string
-	value    reflect.Value
-	kind     kind
-	variable string
-	// tag is the env tag with the prefix of the structs around it.
+	// owner and name are the struct and the field as programmers know them: "kafkaclient.Config" and "Brokers".
+	owner, name string
+	value       reflect.Value
+	kind        kind
+	variable    string
+	// tag is the env tag with the prefix of the structs around it, tags are the field's own.
 	tag      string
+	tags     reflect.StructTag
 	fallback string
 	required bool
-	limits   limits
-	doc      string
+	// known are the limits, once they were asked for.
+	known *limits
 }
+
+func (f *field) path() string { return f.owner + "." + f.name }
 
 type kind int
 
@@ -63,7 +67,7 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
-// inspect takes target apart. It panics when target is no pointer to a struct, or a tag is malformed.
+// inspect takes target apart. It panics when target is no pointer to a struct, or its env tags are malformed.
 func inspect(target any) *structure {
 	v := reflect.ValueOf(target)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
@@ -76,9 +80,9 @@ func inspect(target any) *structure {
 
 func (s *structure) add(v reflect.Value, path, prefix string) {
 	for sf, fv := range v.Fields() {
-		fieldPath := path + "." + sf.Name
 		tag, tagged := sf.Tag.Lookup("env")
 		if nested := sf.Type.Kind() == reflect.Struct && !isDecoder(sf.Type); nested && (sf.IsExported() || sf.Anonymous) {
+			fieldPath := path + "." + sf.Name
 			s.add(fv, fieldPath, prefix+prefixOf(fieldPath, tag))
 			continue
 		}
@@ -86,9 +90,12 @@ func (s *structure) add(v reflect.Value, path, prefix string) {
 			continue
 		}
 		if !sf.IsExported() {
-			panic("config: " + fieldPath + " has an env tag and is not exported")
+			panic("config: " + path + "." + sf.Name + " has an env tag and is not exported")
 		}
-		s.fields = append(s.fields, newField(fieldPath, fv, sf.Tag, prefix))
+		f := &field{owner: path, name: sf.Name, value: fv, tags: sf.Tag}
+		f.kind = f.kindOf(sf.Type)
+		f.parse(tag, prefix)
+		s.fields = append(s.fields, f)
 	}
 	if !v.CanInterface() {
 		return // an embedded struct of an unexported type: its exported fields count, its methods are promoted
@@ -106,15 +113,6 @@ func prefixOf(path, tag string) string {
 		panic(fmt.Sprintf("config: %s is a struct: its tag may only be env:\", prefix=…\", not env:%q", path, tag))
 	}
 	return prefix
-}
-
-func newField(path string, v reflect.Value, tag reflect.StructTag, prefix string) *field {
-	f := &field{path: path, value: v, doc: tag.Get("doc")}
-	f.kind = f.kindOf(v.Type())
-	f.parse(tag.Get("env"), prefix)
-	f.limits = f.newLimits(tag)
-	f.checkFallback()
-	return f
 }
 
 func (f *field) kindOf(t reflect.Type) kind {
@@ -141,10 +139,14 @@ func (f *field) kindOf(t reflect.Type) kind {
 			return list
 		}
 	}
-	panic(fmt.Sprintf("config: %s is a %s, which no variable can fill", f.path, t))
+	panic(fmt.Sprintf("config: %s is a %s, which no variable can fill", f.path(), t))
 }
 
-func isDecoder(t reflect.Type) bool { return reflect.PointerTo(t).Implements(decoderType) }
+// isDecoder tells whether values of type t read their texts themselves. To ask is dear, and types without a name that are no
+// structs have no methods.
+func isDecoder(t reflect.Type) bool {
+	return (t.PkgPath() != "" || t.Kind() == reflect.Struct) && reflect.PointerTo(t).Implements(decoderType)
+}
 
 // parse reads the env tag. go-envconfig reads it too; what is checked here is what Describe shows and what
 // go-envconfig would report as if it were a mistake of the environment.
@@ -152,7 +154,7 @@ func (f *field) parse(tag, prefix string) {
 	name, options, _ := strings.Cut(tag, ",")
 	name = strings.TrimSpace(name)
 	if !isVariable(name) {
-		panic(fmt.Sprintf("config: the env tag of %s names no variable but %q", f.path, name))
+		panic(fmt.Sprintf("config: the env tag of %s names no variable but %q", f.path(), name))
 	}
 	f.variable, f.tag = prefix+name, prefix+strings.TrimSpace(tag)
 	for options != "" {
@@ -163,26 +165,34 @@ func (f *field) parse(tag, prefix string) {
 		var option string
 		option, options, _ = strings.Cut(options, ",")
 		if strings.TrimSpace(option) != "required" {
-			panic(fmt.Sprintf("config: the env tag of %s has the unknown option %q", f.path, option))
+			panic(fmt.Sprintf("config: the env tag of %s has the unknown option %q", f.path(), option))
 		}
 		f.required = true
 	}
 	if f.fallback != "" && (f.required || f.kind == secret) {
-		panic("config: " + f.path + " is required or secret and can have no default")
+		panic("config: " + f.path() + " is required or secret and can have no default")
 	}
 }
 
-// checkFallback panics when the default of the tag is not what the other tags ask for. A default that refers to another
+// check panics when a tag is malformed, or the default is not what the others ask for. A default that refers to another
 // variable is only known when that is read.
-func (f *field) checkFallback() {
-	if f.fallback == "" || strings.Contains(f.fallback, "$") {
+func (f *field) check() {
+	f.limits()
+	if f.fallback == "" || f.refers() {
 		return
 	}
 	unset := func(string) (string, bool) { return "", false }
 	if v, err := f.decodeFallback(unset); err != nil || !f.allows(v) {
-		panic(fmt.Sprintf("config: the default of %s must be %s", f.path, f.requirement()))
+		f.refuseFallback()
 	}
 }
+
+func (f *field) refuseFallback() {
+	panic(fmt.Sprintf("config: the default of %s must be %s", f.path(), f.requirement()))
+}
+
+// refers tells whether the default refers to another variable.
+func (f *field) refers() bool { return strings.Contains(f.fallback, "$") }
 
 // load fills the field from its variable and returns what is wrong with that, if anything is.
 func (f *field) load(lookup func(string) (string, bool)) *Problem {
@@ -209,12 +219,18 @@ func (f *field) load(lookup func(string) (string, bool)) *Problem {
 	return nil
 }
 
-// loadFallback fills the field as it is to be when its variable is unset.
+// loadFallback fills the field as it is to be when its variable is unset. Whether a default that refers to no other variable is
+// within the limits is left to check.
 func (f *field) loadFallback(lookup func(string) (string, bool)) *Problem {
 	switch {
 	case f.required:
 		return f.problem("is not set, must be ")
 	case f.fallback == "" || !f.value.IsZero():
+		return nil
+	case f.isPlain():
+		if set(f.value, f.fallback) != nil {
+			f.refuseFallback()
+		}
 		return nil
 	}
 	v, err := f.decodeFallback(func(name string) (string, bool) {
@@ -274,11 +290,14 @@ func (f *field) decode(raw string) (reflect.Value, error) {
 
 // decodeFallback returns the default. One that refers to other variables reads them by lookup.
 func (f *field) decodeFallback(lookup envconfig.LookuperFunc) (reflect.Value, error) {
-	if f.kind == decoded || strings.ContainsAny(f.fallback, `$\`) {
+	if !f.isPlain() {
 		return decodeTagged(f.value.Type(), f.tag, lookup)
 	}
 	return decode(f.value.Type(), f.fallback)
 }
+
+// isPlain tells whether the default is read as it stands in the tag.
+func (f *field) isPlain() bool { return f.kind != decoded && !strings.ContainsAny(f.fallback, `$\`) }
 
 // decodeTagged has go-envconfig fill a struct that has this one field: given the whole struct it would stop at the first
 // problem.

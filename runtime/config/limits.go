@@ -18,35 +18,44 @@ type limits struct {
 	oneOf               []string
 }
 
-func (f *field) newLimits(tag reflect.StructTag) limits {
-	var l limits
-	l.leastText, l.least = f.newBound("min", tag)
-	l.mostText, l.most = f.newBound("max", tag)
-	if l.least.IsValid() && l.most.IsValid() && compare(l.least, l.most) > 0 {
-		panic("config: " + f.path + " has a min above its max")
+// limits reads the tags, at the first call. It panics when they are malformed.
+func (f *field) limits() limits {
+	if f.known == nil {
+		l := f.newLimits()
+		f.known = &l
 	}
-	if words, ok := tag.Lookup("oneof"); ok {
+	return *f.known
+}
+
+func (f *field) newLimits() limits {
+	var l limits
+	l.leastText, l.least = f.newBound("min")
+	l.mostText, l.most = f.newBound("max")
+	if l.least.IsValid() && l.most.IsValid() && compare(l.least, l.most) > 0 {
+		panic("config: " + f.path() + " has a min above its max")
+	}
+	if words, ok := f.tags.Lookup("oneof"); ok {
 		l.oneOf = strings.Split(words, "|")
 		if (f.kind != text && f.kind != list) || slices.Contains(l.oneOf, "") {
-			panic("config: the oneof tag of " + f.path + " must list words, for a text or a list")
+			panic("config: the oneof tag of " + f.path() + " must list words, for a text or a list")
 		}
 	}
 	return l
 }
 
 // newBound reads the bound of a min or max tag with the decoder that reads the variable.
-func (f *field) newBound(name string, tag reflect.StructTag) (string, reflect.Value) {
-	bound, ok := tag.Lookup(name)
+func (f *field) newBound(name string) (string, reflect.Value) {
+	bound, ok := f.tags.Lookup(name)
 	if !ok {
 		return "", reflect.Value{}
 	}
 	if f.kind == boolean || f.kind == decoded {
-		panic(fmt.Sprintf("config: %s can have no %s", f.path, name))
+		panic(fmt.Sprintf("config: %s can have no %s", f.path(), name))
 	}
 	measured := f.measure(f.value).Type()
 	v, err := decode(measured, bound)
 	if err != nil || bound == "" || (f.measuresLength() && v.Int() < 0) {
-		panic(fmt.Sprintf("config: the %s of %s is %q, which is not a bound of a %s", name, f.path, bound, f.value.Type()))
+		panic(fmt.Sprintf("config: the %s of %s is %q, which is not a bound of a %s", name, f.path(), bound, f.value.Type()))
 	}
 	return bound, v
 }
@@ -69,7 +78,7 @@ func (f *field) measure(v reflect.Value) reflect.Value {
 
 // allows reports whether v, of the type of f, is within the limits.
 func (f *field) allows(v reflect.Value) bool {
-	l := f.limits
+	l := f.limits()
 	if f.kind == decimal && (math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)) {
 		return false
 	}
@@ -87,10 +96,10 @@ func (f *field) allows(v reflect.Value) bool {
 
 func (f *field) allowsWords(v reflect.Value) bool {
 	if f.kind == text {
-		return slices.Contains(f.limits.oneOf, v.String())
+		return slices.Contains(f.limits().oneOf, v.String())
 	}
 	for _, item := range items(v) {
-		if !slices.Contains(f.limits.oneOf, item) {
+		if !slices.Contains(f.limits().oneOf, item) {
 			return false
 		}
 	}
@@ -121,22 +130,22 @@ func compare(a, b reflect.Value) int {
 func (f *field) requirement() string {
 	switch f.kind {
 	case text:
-		if f.limits.oneOf != nil {
-			return "one of " + strings.Join(f.limits.oneOf, ", ")
+		if f.limits().oneOf != nil {
+			return "one of " + strings.Join(f.limits().oneOf, ", ")
 		}
-		return "a text" + f.limits.length("character")
+		return "a text" + f.limits().length("character")
 	case list:
-		return "a list" + f.limits.length("item") + " separated by commas" + f.limits.words()
+		return "a list" + f.limits().length("item") + " separated by commas" + f.limits().words()
 	case secret:
-		return "a secret" + f.limits.length("character")
+		return "a secret" + f.limits().length("character")
 	case boolean:
 		return "true or false"
 	case integer:
 		return "a whole number" + f.integerLimits().span()
 	case decimal:
-		return "a number" + f.limits.span()
+		return "a number" + f.limits().span()
 	case duration:
-		return "a duration such as 1h30m, 10s or 250ms" + f.limits.span()
+		return "a duration such as 1h30m, 10s or 250ms" + f.limits().span()
 	case decoded:
 	}
 	return "a valid " + f.value.Type().String()
@@ -145,7 +154,7 @@ func (f *field) requirement() string {
 // integerLimits are the limits of f, completed by what its type can hold. The ends of 64 bits are only told where there
 // is no other bound: they help nobody.
 func (f *field) integerLimits() limits {
-	l, bits := f.limits, f.value.Type().Bits()
+	l, bits := f.limits(), f.value.Type().Bits()
 	if bits == 64 && (l.least.IsValid() || l.most.IsValid()) {
 		return l
 	}
