@@ -17,8 +17,9 @@ import (
 // Pipeline takes the records of one consumer group through its functions: decode, route by type, run an attempt, judge
 // its error, write the dead letter. It is safe for concurrent use; it keeps no order, that is the lanes' work.
 type Pipeline struct {
-	group     string
-	routes    map[route]*step
+	group string
+	// routes are the functions by topic and by the type that they accept.
+	routes    map[string]map[string]*step
 	orders    map[string]function.Order
 	outputs   map[string]bool
 	dead      DeadLetters
@@ -27,9 +28,6 @@ type Pipeline struct {
 
 	transactional bool
 }
-
-// route is what a record is led by.
-type route struct{ topic, eventType string }
 
 // step is a function with its middleware around it.
 type step struct {
@@ -64,7 +62,7 @@ func New(group string, functions []Function, sink Sink, dead DeadLetters, o *Opt
 	}
 	p := &Pipeline{
 		group:     group,
-		routes:    map[route]*step{},
+		routes:    map[string]map[string]*step{},
 		orders:    map[string]function.Order{},
 		outputs:   map[string]bool{},
 		dead:      dead,
@@ -108,13 +106,15 @@ func (p *Pipeline) add(f Function, sink Sink, o *Options) error {
 	if order, ok := p.orders[spec.Topic]; !ok || stricter(spec.Order, order) {
 		p.orders[spec.Topic] = spec.Order
 	}
+	if p.routes[spec.Topic] == nil {
+		p.routes[spec.Topic] = map[string]*step{}
+	}
 	for _, t := range f.Handler.Types() {
-		r := route{spec.Topic, t}
-		if other, taken := p.routes[r]; taken {
+		if other, taken := p.routes[spec.Topic][t]; taken {
 			return fmt.Errorf("functions %s and %s of group %s both accept type %s from topic %s: give one of them a group of its own",
 				other.spec.Name, spec.Name, p.group, t, spec.Topic)
 		}
-		p.routes[r] = s
+		p.routes[spec.Topic][t] = s
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (p *Pipeline) attempt(ctx context.Context, d *Delivery, o *Outcome) error {
 		return err
 	}
 	o.Event = e
-	s, ok := p.routes[route{d.Topic, e.Type()}]
+	s, ok := p.routes[d.Topic][e.Type()]
 	if !ok {
 		return nil
 	}
@@ -330,7 +330,7 @@ func (p *Pipeline) bury(ctx context.Context, d *Delivery, o *Outcome) (time.Dura
 
 // forget has what is remembered of the attempts at a dead letter forgotten, so that a replay is tried anew.
 func (p *Pipeline) forget(ctx context.Context, d *Delivery, o *Outcome) error {
-	s, ok := p.routes[route{d.Topic, o.Event.Type()}]
+	s, ok := p.routes[d.Topic][o.Event.Type()]
 	if !ok || s.once == nil {
 		return nil
 	}
