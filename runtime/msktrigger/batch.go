@@ -51,8 +51,10 @@ func (b *Batch) sort() {
 }
 
 func (p *Partition) sort() {
-	byOffset := func(a, b Record) int { return cmp.Compare(a.Offset, b.Offset) }
-	if !slices.IsSortedFunc(p.Records, byOffset) {
-		slices.SortStableFunc(p.Records, byOffset)
+	for i := range p.Records[min(1, len(p.Records)):] {
+		if p.Records[i+1].Offset < p.Records[i].Offset {
+			slices.SortStableFunc(p.Records, func(a, b Record) int { return cmp.Compare(a.Offset, b.Offset) })
+			return
+		}
 	}
 }

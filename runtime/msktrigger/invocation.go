@@ -40,7 +40,9 @@ type invocation struct {
 	// failure is the first error of the runtime itself.
 	failure atomic.Pointer[InternalError]
 
-	mu sync.Mutex
+	// halting says that there are lanes in halted.
+	halting atomic.Bool
+	mu      sync.Mutex
 	// halted are the lanes in which a record was given up: what follows it is given up too.
 	halted map[uint64]bool
 }
@@ -201,9 +203,7 @@ func (v *invocation) close() {
 
 // clean tells whether every record is finished, so that nobody holds any and no lane has any.
 func (v *invocation) clean() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.open.Load() == 0 && v.halted == nil && v.err() == nil
+	return v.open.Load() == 0 && !v.halting.Load() && v.err() == nil
 }
 
 // warn tells of handlers that are left behind.
@@ -283,11 +283,15 @@ func (v *invocation) halt(lane uint64) {
 	defer v.mu.Unlock()
 	if v.halted == nil {
 		v.halted = map[uint64]bool{}
+		v.halting.Store(true)
 	}
 	v.halted[lane] = true
 }
 
 func (v *invocation) halts(lane uint64) bool {
+	if !v.halting.Load() {
+		return false
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.halted[lane]
