@@ -42,6 +42,8 @@ type Options struct {
 
 	// owned says that the process is the program's: its standard log and its garbage collector are the program's then, too.
 	owned bool
+	// signals says that SIGTERM and SIGINT end the program.
+	signals bool
 }
 
 // Run runs the functions, each in its consumer group, and the services of o, until ctx ends; then it drains, commits and
@@ -63,7 +65,7 @@ func Run(ctx context.Context, lookup function.Lookup, specs []function.Spec, o *
 	if api, ok := runtimeAPI(lookup); ok {
 		return runOnLambda(ctx, api, lookup, specs, o)
 	}
-	return runInGroups(ctx, lookup, specs, o)
+	return runInGroups(o.until(ctx), lookup, specs, o)
 }
 
 // RunService runs a service, and its chores, until ctx ends; then it answers the requests that it has begun to and returns nil. For

@@ -45,6 +45,8 @@ type lambdaDoor struct {
 	// fits warns once, at the first invocation, where attempts cannot fit.
 	fits sync.Once
 
+	// listen has the process listen to signals, at its first call.
+	listen func()
 	// running is held by invocations for reading, and by who ends the process.
 	running sync.RWMutex
 	// awake is when the last invocation ended.
@@ -57,7 +59,7 @@ func runOnLambda(ctx context.Context, api string, lookup function.Lookup, specs 
 	if err != nil {
 		return errors.Join(err, reportStart(ctx, api, err))
 	}
-	d.serve(ctx, o.Started)
+	d.serve(ctx, o)
 	return d.close()
 }
 
@@ -194,13 +196,24 @@ func (d *lambdaDoor) close() error {
 // delivers the answer, and does not tell when it has.
 const delivery = 250 * time.Millisecond
 
-// serve serves invocations until ctx ends and none runs. The client goes on to wait for the next.
-func (d *lambdaDoor) serve(ctx context.Context, started func()) {
-	if started != nil {
-		started()
+// deaf is for how long a program that has no event yet does not listen to signals. To listen takes a thread and a twentieth of the
+// start, while nothing runs yet that would have to be waited for.
+const deaf = 50 * time.Millisecond
+
+// serve serves invocations until ctx ends, or a signal comes where o says so, and none runs. The client goes on to wait for the
+// next.
+func (d *lambdaDoor) serve(ctx context.Context, o *Options) {
+	if o.Started != nil {
+		o.Started()
 	}
+	end := make(chan (<-chan struct{}), 1)
+	d.listen = sync.OnceFunc(func() { end <- o.until(ctx).Done() })
 	go lambda.StartWithOptions(d, lambda.WithContext(context.WithoutCancel(ctx)))
-	<-ctx.Done()
+	if o.signals {
+		time.Sleep(deaf)
+	}
+	d.listen()
+	<-<-end
 	if idle := d.running.TryLock(); !idle {
 		d.running.Lock()
 		time.Sleep(delivery)
@@ -210,6 +223,7 @@ func (d *lambdaDoor) serve(ctx context.Context, started func()) {
 // Invoke handles one event: the records of a trigger, of which it returns those that are not finished, a request to a function URL,
 // or what a schedule sends. Chores run before the answer: afterwards the process is frozen.
 func (d *lambdaDoor) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	d.listen()
 	d.running.RLock()
 	defer d.running.RUnlock()
 	d.requests.begin(ctx)

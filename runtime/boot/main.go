@@ -15,41 +15,50 @@ import (
 )
 
 // Main runs the functions until SIGTERM or SIGINT, and ends the process: with 0 when it was asked to stop, 1 when it
-// could not start, 2 when it was called with arguments that it does not know. A second signal ends it at once.
+// could not start, 2 when it was called with arguments that it does not know. A second signal ends it at once. On Lambda it
+// listens to signals from the moment on when it has asked for an event.
 func Main(specs ...function.Spec) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop)
-	os.Exit(Command(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, specs))
+	os.Exit(command(context.Background(), os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, specs, &Options{owned: true, signals: true}))
 }
 
 // Serve is [Main] for a service: it answers requests until SIGTERM or SIGINT.
 func Serve(service function.Service) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	os.Exit(command(context.Background(), os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, nil,
+		&Options{Services: []function.Service{service}, owned: true, signals: true}))
+}
+
+// until returns ctx, or where signals end the program a context that ends with it, at SIGTERM and at SIGINT: a second signal ends
+// the process.
+func (o *Options) until(ctx context.Context) context.Context {
+	if !o.signals {
+		return ctx
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
-	os.Exit(ServeCommand(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr, service))
+	return ctx
 }
 
 // Command is [Main] without the process: it runs until ctx ends and returns the exit code.
 func Command(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec) int {
-	return command(ctx, args, lookup, stdout, stderr, specs, nil)
+	return command(ctx, args, lookup, stdout, stderr, specs, &Options{owned: true})
 }
 
 // ServeCommand is [Serve] without the process, as [Command] is Main.
 func ServeCommand(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, service function.Service) int {
-	return command(ctx, args, lookup, stdout, stderr, nil, []function.Service{service})
+	return command(ctx, args, lookup, stdout, stderr, nil, &Options{Services: []function.Service{service}, owned: true})
 }
 
-func command(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec, services []function.Service) int {
+func command(ctx context.Context, args []string, lookup function.Lookup, stdout, stderr io.Writer, specs []function.Spec, o *Options) int {
 	switch {
 	case len(args) == 0:
 	case len(args) == 1 && (args[0] == "-h" || args[0] == "--help"):
-		help(stdout, specs, services)
+		help(stdout, specs, o.Services)
 		return 0
 	default:
 		fmt.Fprintf(stderr, "unknown arguments %q: everything is set by the environment, --help lists the variables\n", args)
 		return 2
 	}
-	if err := Run(ctx, lookup, specs, &Options{Services: services, owned: true}); err != nil {
+	if err := Run(ctx, lookup, specs, o); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
