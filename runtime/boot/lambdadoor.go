@@ -42,8 +42,10 @@ type lambdaDoor struct {
 	connections *kafkaclient.Connections
 	requests    *requests
 	metrics     *telemetry.EMF
-	// fits warns once, at the first invocation, where attempts cannot fit.
-	fits sync.Once
+	// prints says that what would be published is printed.
+	prints bool
+	// warned is for what is warned of once, at the first invocation: whoever reads it reads what came of that, too.
+	warned sync.Once
 
 	// listen has the process listen to signals, at its first call.
 	listen func()
@@ -151,7 +153,7 @@ func (d *lambdaDoor) outlet(platform *lambdaSettings) (*outlet, error) {
 	case !d.publishes():
 		return nil, nil
 	case platform.prints:
-		d.log.Warn("KAFKA_BROKERS is not set: nothing is published; events and dead letters are printed to standard output")
+		d.prints = true
 		p := &printer{out: os.Stdout}
 		d.runner.publish = p.publish
 		return &outlet{sink: p, letters: newLetters(s, p, ignore)}, nil
@@ -229,7 +231,7 @@ func (d *lambdaDoor) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 	d.requests.begin(ctx)
 	d.thaw()
 	defer func() { d.awake = now() }()
-	d.fits.Do(func() { d.warnOfAttempts(ctx) })
+	d.warned.Do(func() { d.warn(ctx) })
 	answer, err := d.answer(ctx, payload)
 	d.flush(ctx)
 	return answer, err
@@ -325,6 +327,13 @@ type moment time.Time
 func now() moment { return moment(time.Now().Round(0)) }
 
 func (m moment) since(earlier moment) time.Duration { return time.Time(m).Sub(time.Time(earlier)) }
+
+func (d *lambdaDoor) warn(ctx context.Context) {
+	if d.prints {
+		d.log.Warn("KAFKA_BROKERS is not set: nothing is published; events and dead letters are printed to standard output")
+	}
+	d.warnOfAttempts(ctx)
+}
 
 // warnOfAttempts warns where the waits between the attempts of a record alone take longer than an invocation may, and
 // nothing counts attempts from one invocation to the next.
