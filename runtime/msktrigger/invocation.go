@@ -95,6 +95,7 @@ type parcel struct {
 }
 
 func (p *parcel) run() lanes.Result {
+	deepen(0)
 	defer close(p.unpacked)
 	defer func() {
 		if value := recover(); value != nil {
@@ -108,6 +109,15 @@ func (p *parcel) run() lanes.Result {
 	}
 	p.submit()
 	return lanes.Finished()
+}
+
+// deepen gives the stack of a new worker the room that a record needs, while there is nothing on it. It would grow step by step, and
+// each step copies what there is.
+//
+//go:noinline
+func deepen(n int) byte {
+	var room [6 << 10]byte
+	return room[n]
 }
 
 // unpack reads the batch.
