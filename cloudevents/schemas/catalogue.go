@@ -3,6 +3,7 @@ package schemas
 import (
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/millrace/millrace/cloudevents/inventory"
 	"github.com/millrace/millrace/cloudevents/notification"
@@ -52,17 +53,21 @@ var catalogue = [...]Type{
 // userLogin is a second name for "UserLoggedIn": the tutorial's figure has it.
 const userLogin = "UserLogin"
 
+// The types by their names. They are made when they are asked for: not every program asks, and somebody waits for the start of
+// one on Lambda.
 var (
 	byName     = index(func(t Type) string { return t.Name })
 	byEnvelope = index(func(t Type) string { return t.Envelope })
 )
 
-func index(key func(Type) string) map[string]Type {
-	types := make(map[string]Type, len(catalogue))
-	for _, t := range catalogue {
-		types[key(t)] = t
-	}
-	return types
+func index(key func(Type) string) func() map[string]Type {
+	return sync.OnceValue(func() map[string]Type {
+		types := make(map[string]Type, len(catalogue))
+		for _, t := range catalogue {
+			types[key(t)] = t
+		}
+		return types
+	})
 }
 
 // All returns every type, sorted by name.
@@ -72,7 +77,7 @@ func All() []Type {
 
 // Lookup finds a type by its CloudEvents name.
 func Lookup(name string) (Type, bool) {
-	t, ok := byName[name]
+	t, ok := byName()[name]
 	return t, ok
 }
 
@@ -81,6 +86,6 @@ func ByEnvelope(eventType string) (Type, bool) {
 	if eventType == userLogin {
 		eventType = "UserLoggedIn"
 	}
-	t, ok := byEnvelope[eventType]
+	t, ok := byEnvelope()[eventType]
 	return t, ok
 }

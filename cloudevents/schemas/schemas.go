@@ -15,13 +15,13 @@ var documents embed.FS
 const typePrefix = "dev.millrace."
 
 // checkers has a function for each type that compiles its schema when it is first called.
-var checkers = func() map[string]func() *checker {
+var checkers = sync.OnceValue(func() map[string]func() *checker {
 	byType := make(map[string]func() *checker, len(catalogue))
 	for _, t := range catalogue {
 		byType[t.Name] = sync.OnceValue(func() *checker { return newChecker(t.Name) })
 	}
 	return byType
-}()
+})
 
 // checker is what the data of one type is checked with.
 type checker struct {
@@ -31,7 +31,7 @@ type checker struct {
 
 // Schema returns the JSON Schema document of a type of the catalogue.
 func Schema(name string) ([]byte, bool) {
-	if _, ok := byName[name]; !ok {
+	if _, ok := byName()[name]; !ok {
 		return nil, false
 	}
 	document, err := documents.ReadFile(strings.TrimPrefix(name, typePrefix) + ".json")
@@ -41,7 +41,7 @@ func Schema(name string) ([]byte, bool) {
 // Validate checks data against the JSON Schema of the type. Data that does not fit is an [*Error]. Data of a type that
 // the catalogue does not have is valid. Validate may be called concurrently.
 func Validate(name string, data []byte) error {
-	compiled, ok := checkers[name]
+	compiled, ok := checkers()[name]
 	if !ok {
 		return nil
 	}

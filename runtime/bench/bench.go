@@ -100,7 +100,7 @@ func (b *bench) measure(ctx context.Context, among func(name string) bool) ([]*r
 // rounds returns how many rounds a figure takes. Those of half a second get more of them: their ratios are noisy.
 func (b *bench) rounds(figure string) int {
 	switch figure {
-	case "decode", "encode", "lambda":
+	case "decode", "encode", "lambda", "start":
 		return 3 * b.settings.rounds
 	case "transactions":
 		return 1

@@ -68,8 +68,8 @@ func Load(lookup func(string) (string, bool), targets ...any) error {
 
 func (s *structure) load(lookup func(string) (string, bool)) []Problem {
 	var problems []Problem
-	for _, f := range s.fields {
-		if err := f.load(lookup); err != nil {
+	for i := range s.fields {
+		if err := s.fields[i].load(lookup); err != nil {
 			problems = append(problems, *err)
 		}
 	}
@@ -85,8 +85,8 @@ func (s *structure) load(lookup func(string) (string, bool)) []Problem {
 // redact replaces the secrets of s in text: an error such as that of url.Parse quotes what it was given.
 func (s *structure) redact(text string) string {
 	const tooShort = 4 // cutting out single letters would garble the text, and hide nothing
-	for _, f := range s.fields {
-		if secret, ok := reflect.TypeAssert[Secret](f.value); ok && len(secret.Reveal()) >= tooShort {
+	for i := range s.fields {
+		if secret, ok := reflect.TypeAssert[Secret](s.fields[i].value); ok && len(secret.Reveal()) >= tooShort {
 			text = strings.ReplaceAll(text, secret.Reveal(), redacted)
 		}
 	}

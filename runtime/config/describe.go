@@ -25,7 +25,9 @@ func Describe(targets ...any) []Variable {
 	var variables []Variable
 	seen := map[string]bool{}
 	for _, target := range targets {
-		for _, f := range inspect(target).fields {
+		fields := inspect(target).fields
+		for i := range fields {
+			f := &fields[i]
 			if seen[f.variable] {
 				continue
 			}

@@ -13,7 +13,7 @@ import (
 
 // structure is a target taken apart: its fields in their order, and the structs that validate themselves, inner first.
 type structure struct {
-	fields     []*field
+	fields     []field
 	validators []validator
 }
 
@@ -67,13 +67,16 @@ func isVariable(name string) bool {
 	return name != ""
 }
 
+// usualFields is for how many fields there is room at first.
+const usualFields = 64
+
 // inspect takes target apart. It panics when target is no pointer to a struct, or its env tags are malformed.
 func inspect(target any) *structure {
 	v := reflect.ValueOf(target)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("config: a target must be a pointer to a struct, not %T", target))
 	}
-	s := &structure{}
+	s := &structure{fields: make([]field, 0, usualFields)}
 	s.add(v.Elem(), v.Elem().Type().String(), "")
 	return s
 }
@@ -92,10 +95,10 @@ func (s *structure) add(v reflect.Value, path, prefix string) {
 		if !sf.IsExported() {
 			panic("config: " + path + "." + sf.Name + " has an env tag and is not exported")
 		}
-		f := &field{owner: path, name: sf.Name, value: fv, tags: sf.Tag}
+		s.fields = append(s.fields, field{owner: path, name: sf.Name, value: fv, tags: sf.Tag})
+		f := &s.fields[len(s.fields)-1]
 		f.kind = f.kindOf(sf.Type)
 		f.parse(tag, prefix)
-		s.fields = append(s.fields, f)
 	}
 	if !v.CanInterface() {
 		return // an embedded struct of an unexported type: its exported fields count, its methods are promoted
