@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/runtime/pipeline"
@@ -32,12 +32,23 @@ type lazyDeadline struct {
 	context.Context
 
 	deadline time.Time
-
-	mu       sync.Mutex
-	armed    context.Context
-	stop     context.CancelFunc
-	canceled bool
+	// armed is what does the work from when somebody asked for it, or the attempt was over.
+	armed atomic.Pointer[armed]
 }
+
+// armed is a context that ends at the deadline.
+type armed struct {
+	context.Context
+
+	stop context.CancelFunc
+}
+
+// over is that of an attempt which is over before anybody asked for it.
+var over = func() *armed {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return &armed{ctx, cancel}
+}()
 
 func (c *lazyDeadline) Deadline() (time.Time, bool) {
 	if parent, ok := c.Context.Deadline(); ok && parent.Before(c.deadline) {
@@ -49,10 +60,10 @@ func (c *lazyDeadline) Deadline() (time.Time, bool) {
 func (c *lazyDeadline) Done() <-chan struct{} { return c.arm().Done() }
 
 func (c *lazyDeadline) Err() error {
-	c.mu.Lock()
-	settled := c.armed != nil || c.canceled
-	c.mu.Unlock()
-	if settled || c.expired() {
+	switch a := c.armed.Load(); {
+	case a != nil:
+		return a.Err()
+	case c.expired():
 		return c.arm().Err()
 	}
 	return c.Context.Err()
@@ -61,24 +72,21 @@ func (c *lazyDeadline) Err() error {
 func (c *lazyDeadline) expired() bool { return !time.Now().Before(c.deadline) }
 
 // arm makes the context that does the work.
-func (c *lazyDeadline) arm() context.Context {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.armed == nil {
-		c.armed, c.stop = context.WithDeadline(c.Context, c.deadline)
-		if c.canceled {
-			c.stop()
-		}
+func (c *lazyDeadline) arm() *armed {
+	if a := c.armed.Load(); a != nil {
+		return a
 	}
-	return c.armed
+	ctx, stop := context.WithDeadline(c.Context, c.deadline)
+	if mine := (&armed{ctx, stop}); c.armed.CompareAndSwap(nil, mine) {
+		return mine
+	}
+	stop()
+	return c.armed.Load()
 }
 
 // cancel ends the context when the attempt is over: what the handler left running sees it end.
 func (c *lazyDeadline) cancel() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.canceled = true
-	if c.stop != nil {
-		c.stop()
+	if !c.armed.CompareAndSwap(nil, over) {
+		c.armed.Load().stop()
 	}
 }

@@ -30,7 +30,7 @@ func (p *part) unfinished() []int64 {
 	var offsets []int64
 	for i := range p.deliveries {
 		offset := p.deliveries[i].record.Offset
-		if p.deliveries[i].finished.Load() || len(offsets) > 0 && offsets[len(offsets)-1] == offset {
+		if p.deliveries[i].state.Load() == finished || len(offsets) > 0 && offsets[len(offsets)-1] == offset {
 			continue
 		}
 		offsets = append(offsets, offset)

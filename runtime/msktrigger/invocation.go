@@ -63,9 +63,19 @@ type delivery struct {
 	waited time.Duration
 	// opened is there from the first attempt to the last.
 	opened *pipeline.Delivery
-	// running says that an attempt is being made, finished that none is needed any more. All may read them.
-	running, finished atomic.Bool
+	// state is waiting, running or finished. All may read it.
+	state atomic.Uint32
 }
+
+// The states of a delivery.
+const (
+	// waiting is that of a record that has not had its last attempt, or will have none in this invocation.
+	waiting uint32 = iota
+	// running is that of one whose attempt is being made.
+	running
+	// finished is that of one that needs no other.
+	finished
+)
 
 // recycled are opened records for reuse. A worker mostly gets the one back that it used for the record before.
 var recycled = sync.Pool{New: func() any { return &pipeline.Delivery{} }}
@@ -220,7 +230,7 @@ func (v *invocation) clean() bool {
 func (v *invocation) warn() {
 	for _, p := range v.parts {
 		for i := range p.deliveries {
-			if d := &p.deliveries[i]; d.running.Load() {
+			if d := &p.deliveries[i]; d.state.Load() == running {
 				v.trigger.options.Log.Warn("a handler was still running when the time of the invocation was over: its record is handed back",
 					"topic", p.Topic, "partition", p.Number, "offset", d.record.Offset)
 			}
@@ -247,15 +257,15 @@ func (v *invocation) handle(d *delivery) (result lanes.Result) {
 	o := d.open(v.workshop.yield)
 	o.Started = now
 	failed := o.LastFailure
-	d.running.Store(true)
-	again, finished := v.attempt(d, o)
-	d.running.Store(false)
-	if finished {
+	d.state.Store(running)
+	again, done := v.attempt(d, o)
+	if done {
 		d.release()
-		d.finished.Store(true)
+		d.state.Store(finished)
 		v.settle()
 		return lanes.Finished()
 	}
+	d.state.Store(waiting)
 	if o.LastFailure.Equal(failed) {
 		d.waited += again
 	}
