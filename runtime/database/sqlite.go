@@ -80,13 +80,21 @@ func openSQLite(ctx context.Context, path string, connections int, settings url.
 	return db, nil
 }
 
+// openTimeout bounds the first connection to a database file, which waits for other processes (busyTimeout) and for the disk.
+const openTimeout = 3 * busyTimeout
+
+var errNotOpened = fmt.Errorf("could not be opened within %s: its disk does not answer, or another process holds it", openTimeout)
+
 // pingSQLite makes the first connection. SQLite refuses it while another process turns a new database to its write-ahead
 // log.
 func pingSQLite(ctx context.Context, db *sql.DB) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, openTimeout, errNotOpened)
 	defer cancel()
 	for {
 		err := db.PingContext(ctx)
+		if errors.Is(err, context.DeadlineExceeded) {
+			return context.Cause(ctx)
+		}
 		if !isSQLiteBusy(err) {
 			return err
 		}
