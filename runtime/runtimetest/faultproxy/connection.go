@@ -65,6 +65,7 @@ func (c *connection) receive() {
 		if err != nil {
 			return
 		}
+		c.proxy.asked(c, r)
 		t := transit{request: r, due: c.proxy.due(), held: c.proxy.take(c, r)}
 		if t.held != nil {
 			_ = c.client.Close()
@@ -136,6 +137,7 @@ func (c *connection) answer() {
 		if err != nil || !c.pass() {
 			return
 		}
+		c.proxy.answered(c, a)
 		if _, err := c.Write(a.head); err != nil {
 			return
 		}

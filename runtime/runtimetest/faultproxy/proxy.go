@@ -26,6 +26,7 @@ type Proxy struct {
 	connections map[*connection]bool
 	delay       time.Duration
 	holds       []*Held
+	watches     []*watch
 	// stops counts the calls of HalfOpen that are not restored. flow is closed while there are none.
 	stops int
 	flow  chan struct{}

@@ -23,6 +23,8 @@ const (
 	lateDelay = 40 * time.Millisecond
 	// deliverTimeout is how long a late request may take to be answered.
 	deliverTimeout = 5 * time.Second
+	// mendTimeout is how long a member may take to commit again after a commit of its that came late.
+	mendTimeout = 5 * time.Second
 )
 
 // saboteur does what a schedule asks for, and writes down what it did.
@@ -200,8 +202,22 @@ func late(name string, apiKey int16) kind {
 		f.Delivered = held.Release(ctx) == nil
 		f.Missed = !f.Delivered
 		f.Until = monotonic()
+		if f.Delivered && apiKey == offsetCommit {
+			s.mend(proxy)
+		}
 		return f, nil
 	}}
+}
+
+// mend waits until a member has committed again after an old commit of its came late. No generation and no epoch tells the
+// coordinator that it is old. The member writes its position anew every COMMIT_INTERVAL while one may be on its way; if it
+// was killed before that, attempts that only later commits tell of would not be counted (runtime/DESIGN.md, What a commit says).
+func (s *saboteur) mend(proxy *faultproxy.Proxy) {
+	select {
+	case <-proxy.Answered(faultproxy.Keys(offsetCommit)):
+	case <-time.After(mendTimeout):
+	case <-s.ctx.Done():
+	}
 }
 
 // restartBroker is what the kinds do that end the broker by a signal.
