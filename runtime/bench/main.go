@@ -103,8 +103,28 @@ func (s *settings) validate() error {
 	return nil
 }
 
+// prepare makes what is written to, so that an error comes before minutes of measurements.
+func (s *settings) prepare() error {
+	if s.profiles != "" {
+		if err := os.MkdirAll(s.profiles, 0o755); err != nil { //nolint:gosec // profiles are for all to read
+			return fmt.Errorf("--profile: %w", err)
+		}
+	}
+	if s.write != "" {
+		file, err := os.OpenFile(s.write, os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // the file is for all to read
+		if err != nil {
+			return fmt.Errorf("--write: %w", err)
+		}
+		return file.Close()
+	}
+	return nil
+}
+
 // run measures what s asks for and prints it to stdout; progress goes to stderr.
 func run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
 	all := &report{settings: s, machine: machine(), date: time.Now().UTC()}
 	codecs := &bench{settings: s, progress: stderr}
 	results, err := codecs.measure(ctx, func(name string) bool { return slices.Contains(alone, name) })

@@ -102,3 +102,27 @@ func TestAClusterIsTakenFromTheFlagOrTheEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// A folder that was not there once made every peer fail, which was found out after minutes.
+func TestWhatIsWrittenToIsMadeBeforeAnythingIsMeasured(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	s := settings{profiles: filepath.Join(folder, "deep", "profiles"), write: file}
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{s.profiles, file} {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+	for flag, s := range map[string]settings{
+		"--profile": {profiles: filepath.Join(file, "in a file")},
+		"--write":   {write: filepath.Join(folder, "absent", "file")},
+	} {
+		if err := s.prepare(); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%+v: %v, want an error that names %s", s, err, flag)
+		}
+	}
+}
