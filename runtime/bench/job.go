@@ -96,12 +96,19 @@ func perform(ctx context.Context, j *job, until func(context.Context) error) (*a
 	return a, errors.Join(err, child.Wait())
 }
 
-// converse gives the job to the process, and takes its account.
+// converse gives the job to the process, and takes its account. A process that has ended is waited for no longer.
 func converse(ctx context.Context, j *job, stdin io.WriteCloser, stdout io.Reader, until func(context.Context) error) (*account, error) {
 	defer stdin.Close()
 	if err := json.NewEncoder(stdin).Encode(j); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a, told := &account{}, make(chan error, 1)
+	go func() {
+		defer cancel()
+		told <- json.NewDecoder(stdout).Decode(a)
+	}()
 	if until != nil {
 		err := until(ctx)
 		if closeErr := stdin.Close(); err == nil {
@@ -111,8 +118,7 @@ func converse(ctx context.Context, j *job, stdin io.WriteCloser, stdout io.Reade
 			return nil, err
 		}
 	}
-	a := &account{}
-	if err := json.NewDecoder(stdout).Decode(a); err != nil {
+	if err := <-told; err != nil {
 		return nil, fmt.Errorf("the peer's account: %w", err)
 	}
 	return a, nil
