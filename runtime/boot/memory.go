@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// roomyMemory is up to which size of the process gcPercent counts, in bytes. Beyond it the heap may have twice the size
-	// of what is alive, as with Go's own setting: full windows of several partitions would otherwise take gigabytes.
+	// roomyMemory is up to which size of the process gcPercent counts, in bytes. Beyond it the heap may have about twice the size
+	// of what is alive, as with Go's own setting: full windows of several partitions would otherwise take gigabytes. At first it
+	// is less, by savedMemory: full windows mean slow handlers, which give the collector time.
 	roomyMemory = 128 << 20
+	savedMemory = 32 << 20
 	// memoryInterval is how often the limit follows what is alive.
 	memoryInterval = time.Second
 )
@@ -57,5 +59,5 @@ func followLive(ctx context.Context) {
 
 // memoryLimit is the size of the process that the collector keeps to, where it can, when so many bytes are alive.
 func memoryLimit(live uint64) int64 {
-	return max(roomyMemory, 2*int64(min(live, 1<<60)))
+	return max(roomyMemory, 2*int64(min(live, 1<<60))-savedMemory)
 }

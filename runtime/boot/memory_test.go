@@ -15,7 +15,9 @@ func TestMemoryLimit(t *testing.T) {
 	}{
 		{0, 128 << 20},
 		{60 << 20, 128 << 20},
-		{100 << 20, 200 << 20},
+		{80 << 20, 128 << 20},
+		{100 << 20, 168 << 20},
+		{1 << 30, 2016 << 20},
 	} {
 		if got := memoryLimit(test.live); got != test.want {
 			t.Errorf("memoryLimit(%d) = %d, want %d", test.live, got, test.want)

@@ -68,14 +68,14 @@ func (c *Config) sarama(client *kafkaclient.Config, group string) (*sarama.Confi
 	return s, nil
 }
 
-// fetchBytes is what a fetch asks of a partition. What is fetched is held until the last record of it is handled: twice as
-// much takes a third more memory before a backlog, and makes a handler that does nothing up to a fifth faster, for the
-// client waits for the broker between two fetches.
-const fetchBytes = 512 << 10
+// fetchBytes is what a fetch asks of a partition. What is fetched is held until the last record of it is handled: half as much
+// takes a fifth less memory before a backlog, and a handler that does nothing handles up to a fifth fewer, for the client
+// waits for the broker between two fetches.
+const fetchBytes = 1 << 20
 
 // bufferedMessages is how many messages of a partition the client holds beside those that were taken. It fetches again when
 // the rest of a response fits: so that is about one response of small records.
-const bufferedMessages = 1024
+const bufferedMessages = 2048
 
 // joinGrace is how much longer than a rebalance may take its answer is waited for.
 const joinGrace = 5 * time.Second
