@@ -23,7 +23,8 @@ import (
 func TestStoppingWaitsForWhatRuns(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, 2)
-	b.produce(0, "a")
+	b.spec.BatchSize, b.spec.Window = 2, time.Hour // the second partition's one record is never due
+	b.produce(0, "a", "b")
 	running, gate := make(chan struct{}), make(chan struct{})
 	stop := b.start(func(context.Context, event) (string, error) {
 		close(running)
@@ -36,7 +37,7 @@ func TestStoppingWaitsForWhatRuns(t *testing.T) {
 	go func() { stop(); close(stopped) }()
 	close(gate)
 	<-stopped
-	b.committed(map[int32]int64{0: 1, 1: 0})
+	b.committed(map[int32]int64{0: 2, 1: 0})
 }
 
 func TestWhatOutlastsTheDrainIsNotCommitted(t *testing.T) {
