@@ -41,6 +41,8 @@ type world struct {
 	cluster *kfake.Cluster
 	client  *kgo.Client
 	journal *journal
+	// sessions are those that the coordinator forgets.
+	sessions *sessions
 
 	slots [slots]*life
 	lives []*life
@@ -65,6 +67,7 @@ func newWorld(h *history) (*world, error) {
 		return nil, err
 	}
 	w.journal = newJournal(h)
+	w.sessions = newSessions(w.cluster, h.settings.Session)
 	for _, key := range []kmsg.Key{kmsg.OffsetCommit, kmsg.TxnOffsetCommit} {
 		w.cluster.ControlKey(int16(key), func(r kmsg.Request) (kmsg.Response, error, bool) {
 			w.cluster.KeepControl()
@@ -112,7 +115,7 @@ func (w *world) play(ctx context.Context) error {
 		}
 	}
 	w.start(0)
-	w.awaitEnd()
+	w.awaitEnd(ctx)
 	w.journal.notef("--- all stop")
 	w.stopAll()
 	return w.read(ctx)
@@ -249,7 +252,7 @@ func (w *world) commit(ctx context.Context, to map[int32]int64) error {
 }
 
 // awaitEnd waits until everything is committed.
-func (w *world) awaitEnd() {
+func (w *world) awaitEnd(ctx context.Context) {
 	limit := 10 * time.Minute
 	for i := range w.records {
 		d := &w.records[i]
@@ -257,10 +260,12 @@ func (w *world) awaitEnd() {
 	}
 	began := time.Now()
 	for ; ; time.Sleep(time.Second) {
-		missing := w.journal.missing(w.cluster.GroupInfo(modelGroup))
+		group := w.cluster.GroupInfo(modelGroup)
+		missing := w.journal.missing(group)
 		if missing == "" {
 			return
 		}
+		w.sessions.expire(ctx, w.client, group)
 		if time.Since(began) > limit {
 			w.journal.violatef("end", "after %s there is no end: %s", limit, missing)
 			w.noteGroup()
