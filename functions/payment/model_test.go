@@ -173,7 +173,7 @@ func data[T any](t rapid.TB, e event.Event) T {
 // Several processes that do not know of each other handle the events of many orders at once, each more than once.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
-	each(t, func(t *testing.T, s *shop) {
+	eachWithin(t, "10s", func(t *testing.T, s *shop) { // hundreds of requests wait for each other
 		const orders, times = 40, 3
 		var handling sync.WaitGroup
 		for n := range orders {

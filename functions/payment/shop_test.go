@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,13 +53,24 @@ var kinds = map[string]func(testing.TB) map[string]string{
 	},
 }
 
-// each runs a test for each kind of database.
+// each runs a test for each kind of database, with a function that soon gives up a provider that hangs.
 func each(t *testing.T, test func(t *testing.T, s *shop)) {
+	t.Helper()
+	eachWithin(t, soon, test)
+}
+
+// soon is when a shop gives up a provider that hangs, unless its environment says otherwise.
+const soon = "300ms"
+
+// eachWithin gives the provider so much time for a request.
+func eachWithin(t *testing.T, timeout string, test func(t *testing.T, s *shop)) {
 	t.Helper()
 	for kind, environment := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			test(t, newShop(t, environment(t)))
+			e := environment(t)
+			e["PAYMENT_TIMEOUT"] = timeout
+			test(t, newShop(t, e))
 		})
 	}
 }
@@ -89,7 +101,7 @@ func newShop(t testing.TB, environment map[string]string) *shop {
 	s := &shop{TB: t, provider: p, front: newFront(t, p.URL()), environment: environment}
 	environment["PAYMENT_PROVIDER_URL"] = s.front.url
 	environment["PAYMENT_PROVIDER_KEY"] = key
-	environment["PAYMENT_TIMEOUT"] = "300ms"
+	environment["PAYMENT_TIMEOUT"] = cmp.Or(environment["PAYMENT_TIMEOUT"], soon)
 	if s.service, err = newService(s.lookup, s.now); err != nil {
 		t.Fatal(err)
 	}
